@@ -1,0 +1,41 @@
+"""How a stage ends early: a failure of its own, or somebody else's. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+TAIL_LINES = 30
+
+
+def problem(
+    code: str, what: str, *, where: str = "", fix: str = "", log: Sequence[str] = (), **more: Any
+) -> dict[str, Any]:
+    """A finding in the form of `problems` in the status document; node and stage are filled in later."""
+    return {
+        "code": code, "level": "error", "node": "", "stage": "",
+        "what": what, "where": where, "fix": fix, "log": list(log)[-TAIL_LINES:], **more,
+    }  # fmt: skip
+
+
+class StageFailed(Exception):
+    """This node can't go on; `problem` says why."""
+
+    def __init__(self, code: str, what: str, **fields: Any) -> None:
+        super().__init__(what)
+        self.problem = problem(code, what, **fields)
+
+
+class Stopped(Exception):
+    """The run has ended elsewhere: another node failed, and `verdict` is its problem."""
+
+    def __init__(self, verdict: dict[str, Any]) -> None:
+        super().__init__(verdict.get("what", "stopped"))
+        self.verdict = verdict
+
+
+class MasterLost(Exception):
+    """The connection to the master's coordinator ended or fell silent."""
+
+
+class Ended(BaseException):
+    """SIGTERM or SIGINT reached the node program."""

@@ -1,0 +1,147 @@
+"""What a node can find out about itself without changing anything: metadata, address, hardware."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import shutil
+import socket
+import struct
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable
+
+from .console import node_name
+
+METADATA_URL = "http://169.254.169.254"  # the link-local address of every OpenStack's metadata service
+_SIOCGIFADDR = 0x8915  # <linux/sockios.h>
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who this node is, told by the server's metadata."""
+
+    rank: int
+    nnodes: int
+    server: str
+    """The server's uuid."""
+    address: str
+    """Private IPv4 address; empty when the metadata does not say."""
+
+    @property
+    def name(self) -> str:
+        """`master` or `worker-<rank>`."""
+        return node_name(self.rank)
+
+    @property
+    def is_master(self) -> bool:
+        """Whether this is rank 0."""
+        return self.rank == 0
+
+
+def identity(base_url: str, deadline: float, waiting: Callable[[str], None]) -> Identity:
+    """Ask the metadata service until it answers.
+
+    Raises TimeoutError after `deadline` (time.monotonic() seconds), KeyError when the server has no rank.
+    """
+    document: dict[str, Any] = json.loads(
+        _get(base_url + "/openstack/latest/meta_data.json", deadline, waiting)
+    )
+    meta = document["meta"]
+    try:
+        address = (
+            _get(base_url + "/latest/meta-data/local-ipv4", time.monotonic() + 5, waiting).decode().strip()
+        )
+    except TimeoutError:
+        address = ""
+    return Identity(
+        int(meta["hotrun_rank"]), int(meta["hotrun_workers"]) + 1, document.get("uuid", ""), address
+    )
+
+
+def route_address(target: str) -> str:
+    """The local address from which `target` is reached; no packet is sent. Raises OSError without a route."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((target, 9))
+        return str(probe.getsockname()[0])
+
+
+def interface_of(address: str) -> str:
+    """The network interface that holds `address`, or empty."""
+    if address.startswith("127."):
+        return "lo"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            try:
+                packed = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+            except OSError:  # an interface without an address
+                continue
+            if socket.inet_ntoa(packed[20:24]) == address:
+                return name
+    return ""
+
+
+def has_default_route() -> bool:
+    """Whether the kernel has a default IPv4 route."""
+    try:
+        lines = Path("/proc/net/route").read_text().splitlines()[1:]
+    except OSError:
+        return True  # can't be known here
+    return any(line.split()[1] == "00000000" for line in lines if line.strip())
+
+
+def cpus() -> int:
+    """Cores that this node may use: HOTRUN_CPUS, else those the kernel allows."""
+    given = os.environ.get("HOTRUN_CPUS", "")
+    return int(given) if given.isdigit() and int(given) > 0 else len(os.sched_getaffinity(0))
+
+
+def gpus() -> list[str]:
+    """NVIDIA GPUs by name, as nvidia-smi lists them; none without a working driver."""
+    program = shutil.which("nvidia-smi")
+    if not program:
+        return []
+    try:
+        listed = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return (
+        [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
+        if listed.returncode == 0
+        else []
+    )
+
+
+def kind(gpu_names: list[str]) -> str:
+    """Nodes of one kind share a lock: processor or GPU, architecture, Python."""
+    version = ".".join(platform.python_version_tuple()[:2])
+    return f"{'gpu' if gpu_names else 'cpu'}-{platform.machine()}-py{version}"
+
+
+def memory_available_bytes() -> int:
+    """MemAvailable of /proc/meminfo, 0 when unknown."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+def _get(url: str, deadline: float, waiting: Callable[[str], None]) -> bytes:
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return bytes(answer.read())
+        except (urllib.error.URLError, OSError) as error:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{url}: {error}") from error
+            waiting(f"waiting for the metadata service ({error})")
+            time.sleep(1.0)

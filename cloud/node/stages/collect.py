@@ -1,0 +1,138 @@
+"""collect: bring logs, proof and results to the master; there, judge the proof and write it all down."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any, Iterator
+
+from .. import proof
+from ..console import STAGES
+from ..context import Context, write_json
+from ..failure import TAIL_LINES, StageFailed
+from ..gang import Gang
+from .train import snapshot
+
+
+def run(context: Context, deadline: float) -> str:
+    """Bring everything; the master also judges. Returns how much came, for the console."""
+    link = context.connected()
+    count = size = 0
+    for path, name in _files(context):
+        if context.coordinator is not None:
+            context.coordinator.store.keep_local("master", name, path)
+        else:
+            kind, _, relative = name.partition("/")
+            link.upload(path, kind, relative)
+        count, size = count + 1, size + path.stat().st_size
+    link.send("collected")
+    if context.coordinator is not None:
+        context.coordinator.over.wait(max(0.0, deadline - time.monotonic()))
+        _judge(context)
+    final = link.wait("final", deadline)
+    context.found["final"] = final
+    if final["state"] == "failed" and final["problem"]["stage"] == "collect" and context.identity.is_master:
+        found = final["problem"]
+        raise StageFailed(found["code"], found["what"], where=found["where"], fix=found["fix"])
+    return f"{count} files, {size / 1e6:.1f} MB"
+
+
+def _files(context: Context) -> Iterator[tuple[Path, str]]:
+    """(path, KIND/name) of all that goes to the master."""
+    own = context.own_directory
+    for stage in STAGES:
+        path = context.layout.logs / f"{stage}.log"
+        if path.is_file() and stage not in ("collect", "finish"):
+            yield path, f"logs/{stage}.log"
+    for kind in ("proof", "results"):
+        for path in sorted((own / kind).rglob("*")):
+            if path.is_file() and not path.is_symlink() and path.suffix != ".part":
+                yield path, f"{kind}/{path.relative_to(own / kind).as_posix()}"
+    before: dict[str, Any] = context.found.get("files_before", {})
+    for name, status in snapshot(context).items() if "files_before" in context.found else ():
+        if before.get(name) != status:
+            yield context.program_directory / name, f"results/files/{name}"
+
+
+def _judge(context: Context) -> None:
+    """On the master, when all is here: proof, status document, manifest, and the word to all nodes."""
+    coordinator = context.coordinator
+    assert coordinator is not None, "only the master judges"
+    directory, gang = coordinator.store.directory, coordinator.gang
+    files = _proofs(directory / "proof", context)
+    expected = sum(member.facts.get("ranks", 1) for member in gang.members)
+    judgement = proof.judge(files, expected, _hint(context), context.job.allow_single == "yes")
+    found = gang.verdict
+    if found is None and judgement.problem is not None:
+        found = {
+            **judgement.problem,
+            "node": "master",
+            "stage": "collect",
+            "log": context.found.get("last_lines", []),
+        }
+    document = status(context, gang, judgement, found)
+    context.found["document"] = document
+    write_json(directory / "status.json", document)
+    coordinator.store.write_manifest()
+    latest = directory.parent.parent / "latest"
+    latest.write_text(f"{context.run}/{context.attempt}\n")
+    coordinator.tell("final", state=document["state"], problem=found, world_size=document["world_size"])
+
+
+def status(
+    context: Context, gang: Gang, judgement: proof.Judgement, found: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The status document (docs/decisions/0001-the-spine.md)."""
+    return {
+        "schema": 1, "run": context.run, "attempt": context.attempt, "state": "failed" if found else "done",
+        "server": context.identity.server, "commit": context.found.get("commit", ""),
+        "engine": context.found.get("engine", ""),
+        "world_size": judgement.world_size(), "gradient_bytes": judgement.gradient_bytes,
+        "nodes": [
+            {
+                "name": member.name, "rank": member.rank, "address": member.address,
+                "state": _state(member, found), "stages": {name: round(s, 2) for name, s in member.stages.items()},
+            }
+            for member in gang.members
+        ],
+        "result": _result(context), "problems": [_shown(found)] if found else [],
+    }  # fmt: skip
+
+
+def _state(member: Any, found: dict[str, Any] | None) -> str:
+    if member.lost:
+        return "lost"
+    if found is None:
+        return "done"
+    return "failed" if found["node"] == member.name else "stopped"
+
+
+def _shown(found: dict[str, Any]) -> dict[str, Any]:
+    public = ("code", "level", "node", "stage", "what", "where", "fix", "log")
+    return {**{key: found[key] for key in public}, "log": found["log"][-TAIL_LINES:]}
+
+
+def _result(context: Context) -> dict[str, Any]:
+    """The program's own result.json, if it wrote one."""
+    assert context.coordinator is not None, "only the master has it"
+    try:
+        found = json.loads((context.coordinator.store.directory / "results/result.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _proofs(directory: Path, context: Context) -> list[dict[str, Any]]:
+    """Proof files of this very run and attempt; anything else is not counted."""
+    found = [json.loads(path.read_text()) for path in sorted(directory.glob("rank*.json"))]
+    return [each for each in found if each["run"] == context.run and each["attempt"] == context.attempt]
+
+
+def _hint(context: Context) -> str:
+    """`file:line` of a launch setting that the script hard-codes, or of what was recognised."""
+    recognition = context.found.get("recognition")
+    if recognition is None:
+        return ""
+    line = recognition.hard_coded[0].line if recognition.hard_coded else recognition.line
+    return f"{context.job.entrypoint}:{line}"

@@ -1,0 +1,159 @@
+"""environment: uv, one lock per kind of node, one environment per lock, the probe, the user's set-up command."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator
+
+from .. import machine, probe, requirements, uv
+from ..context import Context
+from ..failure import StageFailed
+from ..recognise import recognise
+
+_GIB = 2**30
+_TORCH_DISK_BYTES = 7 * _GIB  # the CUDA build: 3 GB loaded, 5.2 GB unpacked
+_OTHER_DISK_BYTES = _GIB
+
+
+def run(context: Context, deadline: float) -> str:
+    """Make the environment. Returns its size and kind, for the console."""
+    _choose_engine(context)
+    gpus = machine.gpus()
+    kind = machine.kind(gpus)
+    context.found.update(gpus=gpus, kind=kind)
+    with _one_node_at_a_time(context):
+        program = uv.program(context, deadline)
+    chosen = requirements.file(context.program_directory, context.found["engine"])
+    lock = _lock(context, program, chosen, kind, deadline)
+    environment = context.layout.environments / requirements.digest(lock.read_text())[:16]
+    with _one_node_at_a_time(context):
+        if not (environment / ".complete").exists():
+            _install(context, program, lock, environment, deadline)
+    for words in requirements.local(chosen):  # after the lock, without hashes: it is this checkout's own code
+        uv.run(
+            context,
+            program,
+            ["pip", "install", "--no-deps", *words],
+            environment,
+            deadline,
+            cwd=chosen.parent,
+        )
+    _place_probe(environment)
+    context.found.update(environment=environment, uv=program)
+    _set_up(context, deadline)
+    return f"{kind}, Python {platform.python_version()}"
+
+
+def _choose_engine(context: Context) -> None:
+    path = context.program_directory / context.job.entrypoint
+    try:
+        recognition = recognise(path.read_text(encoding="utf-8"), context.job.entrypoint)
+    except SyntaxError as error:
+        where = f"{context.job.entrypoint}:{error.lineno}"
+        raise StageFailed("entrypoint-not-python", f"{where}: {error.msg}", where=where) from error
+    wanted = context.job.engine
+    engine = {"lightning": "lightning", "auto": recognition.engine}.get(wanted, wanted)
+    if wanted == "lightning" and recognition.engine == "lightning-cli":
+        engine = "lightning-cli"
+    context.found.update(recognition=recognition, engine=engine)
+
+
+@contextmanager
+def _one_node_at_a_time(context: Context) -> Iterator[None]:
+    """Nodes that share a cache take turns: uv itself would load the same wheels once per node."""
+    lock = uv.cache(context) / ".hotrun.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                context.connected().raise_if_over()
+                context.waiting("waiting for another machine that fills the shared package cache")
+                time.sleep(0.1)
+        yield
+
+
+def _lock(context: Context, program: Path, chosen: Path, kind: str, deadline: float) -> Path:
+    """One lock for all nodes of a kind: the first that asks resolves it, the others take it."""
+    link, name = context.connected(), f"lock-{kind}"
+    target = context.own_directory / f"{name}.txt"
+    if link.claim(name):
+        target.write_text(
+            requirements.resolved(context, program, chosen, bool(context.found["gpus"]), deadline)
+        )
+        link.publish(name, target)
+    else:
+        link.published(name, deadline)
+        link.fetch(name, target)
+    return target
+
+
+def _require_disk(context: Context, loads: bool, has_torch: bool) -> None:
+    needed = _TORCH_DISK_BYTES if has_torch else _OTHER_DISK_BYTES
+    free = shutil.disk_usage(context.layout.state).free
+    if loads and free < needed:
+        raise StageFailed(
+            "disk-full", f"{context.identity.name} has {free / _GIB:.1f} GiB of free disk, and the environment needs "
+            f"{needed / _GIB:.0f} GiB", fix="choose a flavor with a larger disk",
+        )  # fmt: skip
+
+
+def _install(context: Context, program: Path, lock: Path, environment: Path, deadline: float) -> None:
+    shutil.rmtree(environment, ignore_errors=True)
+    uv.run(context, program, ["venv", "--quiet", "--python", "python3", str(environment)], None, deadline)
+    locked = requirements.Lock.read(lock.read_text())
+    words = ["pip", "sync", "--require-hashes", "--allow-empty-requirements", *locked.index_words, str(lock)]
+    plan = uv.run(context, program, [*words, "--dry-run"], environment, deadline)
+    _require_disk(
+        context, any(line.startswith("Would download") for line in plan), "\ntorch==" in locked.text
+    )
+    uv.run(context, program, words, environment, deadline)
+    for requirement in locked.unhashed:
+        uv.run(context, program, ["pip", "install", "--no-deps", requirement], environment, deadline)
+    (environment / ".complete").touch()
+
+
+def _place_probe(environment: Path) -> None:
+    for packages in environment.glob("lib/python3*/site-packages"):
+        shutil.copyfile(probe.__file__, packages / "hotrun_probe.py")
+        (packages / "hotrun_probe.pth").write_text("import hotrun_probe\n")
+
+
+def _set_up(context: Context, deadline: float) -> None:
+    owner = context.host.program_user([context.layout.checkout(context.run), context.layout.data, context.layout.home,
+                                       context.own_directory])  # fmt: skip
+    context.found["owner"] = owner
+    if not context.job.setup:
+        return
+    env = program_environment(context)
+    code, tail = context.execute(
+        ["bash", "-c", context.job.setup],
+        deadline=deadline,
+        cwd=context.program_directory,
+        env=env,
+        owner=owner,
+    )
+    if code != 0:
+        raise StageFailed(
+            "setup-failed", f"the set-up command ended with exit code {code}", log=tail, where="setup"
+        )
+
+
+def program_environment(context: Context) -> dict[str, str]:
+    """What the user's program and set-up command see beside the base: the environment's own Python first."""
+    environment: Path = context.found["environment"]
+    path = os.pathsep.join(
+        [str(environment / "bin"), str(context.found["uv"].parent), context.base_environment()["PATH"]]
+    )
+    return {
+        "PATH": path, "VIRTUAL_ENV": str(environment), "HOTRUN_DATA_DIR": str(context.layout.data),
+        **dict(pair.partition("=")[::2] for pair in context.job.env),
+    }  # fmt: skip

@@ -1,0 +1,32 @@
+"""finish: the result goes to Heat, everybody says bye, workers of a good run power off."""
+
+from __future__ import annotations
+
+from .. import signals
+from ..context import Context
+
+_BYE_S = 15.0
+
+
+def run(context: Context, deadline: float) -> str:
+    """End this node's part. Returns what follows, for the console."""
+    final = context.found["final"]
+    if context.coordinator is not None:
+        _report(context)
+    context.connected().send("bye")
+    if context.coordinator is not None:
+        silent = context.coordinator.wait_for_byes(_BYE_S)
+        return f"results kept for fetch{'; no word from ' + ', '.join(silent) if silent else ''}"
+    return context.host.power_off() if final["state"] == "done" else "stays up so that it can be looked at"
+
+
+def _report(context: Context) -> None:
+    document = context.found["document"]
+    world, problems = document["world_size"], document["problems"]
+    if problems:
+        reason = f"{problems[0]['node']}: {problems[0]['stage']}: {problems[0]['what']}"
+    else:
+        reason = f"{len(document['nodes'])} machines trained as one (world size {world['proven']} of {world['expected']})"
+    signals.send(
+        context.job, "result", ok=not problems, reason=reason, data=document, note=context.console.say
+    )
