@@ -24,12 +24,33 @@ from .machine import Identity
 
 PIP_CONFS = ("/etc/pip.conf", "/etc/xdg/pip/pip.conf")
 _INHERITED = (
-    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
-    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT",
-    "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_TRUSTED_HOST",
-    "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_STRATEGY", "UV_FIND_LINKS", "UV_INSECURE_HOST", "UV_TORCH_BACKEND",
-    "UV_CACHE_DIR", "CUDA_VISIBLE_DEVICES", "HOTRUN_REHEARSAL",
-)  # fmt: skip
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "PIP_CERT",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_FIND_LINKS",
+    "PIP_TRUSTED_HOST",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+    "UV_INDEX_STRATEGY",
+    "UV_FIND_LINKS",
+    "UV_INSECURE_HOST",
+    "UV_TORCH_BACKEND",
+    "UV_CACHE_DIR",
+    "CUDA_VISIBLE_DEVICES",
+    "HOTRUN_REHEARSAL",
+)
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -106,21 +127,38 @@ class Context:
         inherited = {name: os.environ[name] for name in _INHERITED if os.environ.get(name)}
         path = os.environ.get("PATH") or SYSTEM_PATH
         return {
-            **inherited, **_pip_as_uv(inherited), "PATH": path, "LANG": "C.UTF-8", "HOME": str(self.layout.home),
-            "TMPDIR": os.environ.get("TMPDIR", "/tmp"), process.TAG: self.tag, "PYTHONUNBUFFERED": "1", **(extra or {}),
-        }  # fmt: skip
+            **inherited,
+            **_pip_as_uv(inherited),
+            "PATH": path,
+            "LANG": "C.UTF-8",
+            "HOME": str(self.layout.home),
+            "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
+            process.TAG: self.tag,
+            "PYTHONUNBUFFERED": "1",
+            **(extra or {}),
+        }
 
     def execute(
-        self, argv: Sequence[str], *, deadline: float, cwd: Path | None = None,
-        env: Mapping[str, str] | None = None, owner: process.Owner | None = None,
-    ) -> tuple[int, list[str]]:  # fmt: skip
+        self,
+        argv: Sequence[str],
+        *,
+        deadline: float,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        owner: process.Owner | None = None,
+    ) -> tuple[int, list[str]]:
         """Run a command of a stage into its log; see process.run. Stops with the run."""
         link = self.link
         try:
             return process.run(
-                argv, env=self.base_environment(env), cwd=cwd or self.layout.state, log=self.log, deadline=deadline,
-                cancelled=link.is_over if link else lambda: False, owner=owner,
-            )  # fmt: skip
+                argv,
+                env=self.base_environment(env),
+                cwd=cwd or self.layout.state,
+                log=self.log,
+                deadline=deadline,
+                cancelled=link.is_over if link else lambda: False,
+                owner=owner,
+            )
         except process.Cancelled:
             self.connected().raise_if_over()
             raise

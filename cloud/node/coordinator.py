@@ -1,29 +1,19 @@
 """The master's service: it knows every node, starts and stops them together, and takes what they bring.
 
-One HTTP port on the master's private address. Every request carries the stack's secret.
-
-    POST /link                     stays open: JSON lines both ways (link.py is the other end)
-    POST /claim/NAME               who makes a shared file: the first that asks
-    PUT, GET /shared/NAME          the source, locks
-    PUT /upload/KIND/PATH          logs, proof and results of a node
-    GET /status                    everything as JSON
+It serves one HTTP port on the master's private address (service.py). Every request carries the stack's secret.
 """
 
 from __future__ import annotations
 
 import hmac
-import json
-import shutil
 import socket
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, Callable
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from .gang import SILENCE_S, Gang
-from .link import BEAT_S, RANK_HEADER, SECRET_HEADER
+from .gang import Gang
+from .link import BEAT_S
+from .service import Server
 from .store import Store
 
 _TICK_S = 0.2
@@ -33,9 +23,16 @@ class Coordinator:
     """Serves one attempt of a run; `on_gate(verdict or None)` is called once, when the gate is decided."""
 
     def __init__(
-        self, *, address: str, port: int, secret: str, gang: Gang, store: Store, welcome: dict[str, Any],
+        self,
+        *,
+        address: str,
+        port: int,
+        secret: str,
+        gang: Gang,
+        store: Store,
+        welcome: dict[str, Any],
         on_gate: Callable[[dict[str, Any] | None], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.gang, self.store = gang, store
         self.over = threading.Event()
         self.changed = threading.Condition(threading.RLock())
@@ -45,8 +42,7 @@ class Coordinator:
         self._told: dict[str, dict[str, Any]] = {}
         self._published: list[dict[str, Any]] = []
         self._claims: dict[str, int] = {}
-        self._server = _Server((address, port), _Handler)
-        self._server.coordinator = self
+        self._server = Server((address, port), self)
         self._ended = threading.Event()
 
     def start(self) -> None:
@@ -127,11 +123,7 @@ class Coordinator:
         """Who has not passed the gate, for a person; empty when nobody."""
         now = time.monotonic()
         with self.changed:
-            names = [
-                f"{each.name} ({f'last heard in {each.stage}, {now - each.heard:.0f} s ago' if each.heard else 'never heard'})"
-                for each in self.gang.members
-                if not each.facts
-            ]
+            names = [each.last_heard(now) for each in self.gang.members if not each.facts]
         return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
     def _advance(self) -> None:
@@ -160,117 +152,3 @@ class Coordinator:
                     last_beat = time.monotonic()
                     for write in list(self._writers.values()):
                         write({"t": "beat"})
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 512  # 254 workers may come in the same second
-    coordinator: Coordinator
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        rank = self._rank()
-        if rank is None:
-            return
-        if self.path == "/link":
-            self._link(rank)
-        elif self.path.startswith("/claim/"):
-            self._answer({"yours": self.server.coordinator.claim(unquote(self.path[7:]), rank)})
-        else:
-            self._refuse(404, "nothing here")
-
-    def do_PUT(self) -> None:
-        rank = self._rank()
-        if rank is None:
-            return
-        coordinator, url, size = (
-            self.server.coordinator,
-            urlsplit(self.path),
-            int(self.headers["Content-Length"]),
-        )
-        place, _, name = unquote(url.path[1:]).partition("/")
-        try:
-            if place == "shared":
-                coordinator.store.keep_shared(name, self.rfile, size)
-                coordinator.publish(name, json.loads(parse_qs(url.query)["facts"][0]))
-            else:
-                coordinator.store.keep(coordinator.gang.members[rank].name, name, self.rfile, size)
-        except (OSError, ValueError) as error:
-            return self._refuse(507, str(error))
-        self._answer({})
-
-    def do_GET(self) -> None:
-        if self._rank() is None:
-            return
-        coordinator = self.server.coordinator
-        if self.path == "/status":
-            with coordinator.changed:
-                return self._answer({"members": [vars(member) for member in coordinator.gang.members]})
-        path = coordinator.store.shared(unquote(self.path.partition("/shared/")[2]))
-        if not path.is_file():
-            return self._refuse(404, "not published")
-        self._head(200, path.stat().st_size)
-        with path.open("rb") as file:
-            shutil.copyfileobj(file, self.wfile, 1 << 20)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the nodes' own logs tell it."""
-
-    def _link(self, rank: int) -> None:
-        self.close_connection = True
-        self.send_response(200)
-        self.end_headers()
-        self.connection.settimeout(SILENCE_S)
-        sending = threading.Lock()
-
-        def write(message: dict[str, Any]) -> None:
-            try:
-                with sending:
-                    self.connection.sendall((json.dumps(message) + "\n").encode())
-            except OSError:  # its end is noticed by the reading side
-                pass
-
-        coordinator, how = self.server.coordinator, "its connection ended"
-        try:
-            for line in self.rfile:
-                message = json.loads(line)
-                coordinator.hear(rank, message)
-                if message["t"] == "hello":
-                    coordinator.join(rank, write)
-        except TimeoutError:
-            how = f"nothing was heard of it for {SILENCE_S:.0f} s"
-        except (OSError, ValueError) as error:
-            how = f"its connection broke ({error})"
-        coordinator.leave(rank, write, how)
-
-    def _rank(self) -> int | None:
-        """The node that asks, or None after refusing it."""
-        coordinator = self.server.coordinator
-        rank = self.headers.get(RANK_HEADER, "")
-        if not coordinator.authorised(self.headers.get(SECRET_HEADER, "")):
-            self._refuse(403, "another stack's coordinator")
-        elif not rank.isdigit() or int(rank) >= len(coordinator.gang.members):
-            self._refuse(409, "no such machine in this cluster")
-        else:
-            return int(rank)
-        return None
-
-    def _answer(self, document: dict[str, Any]) -> None:
-        body = json.dumps(document).encode()
-        self._head(200, len(body))
-        self.wfile.write(body)
-
-    def _refuse(self, code: int, why: str) -> None:
-        self.close_connection = True
-        self.send_response(code, why)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def _head(self, code: int, size: int) -> None:
-        self.send_response(code)
-        self.send_header("Content-Length", str(size))
-        self.end_headers()

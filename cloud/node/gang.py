@@ -46,6 +46,11 @@ class Member:
         """Whether it said hello and was not lost since."""
         return self.heard > 0 and not self.lost
 
+    def last_heard(self, now: float) -> str:
+        """`worker-2 (last heard in environment, 40 s ago)`."""
+        when = f"last heard in {self.stage}, {now - self.heard:.0f} s ago" if self.heard else "never heard"
+        return f"{self.name} ({when})"
+
 
 class Gang:
     """The state of one attempt with `nnodes` nodes; `gather_until` is the deadline of the gate."""
@@ -147,17 +152,14 @@ class Gang:
 
     def _miss(self, now: float) -> None:
         missing = [member for member in self.members if not member.facts]
-        heard = ", ".join(
-            f"{member.name} (last heard in {member.stage}, {now - member.heard:.0f} s ago)"
-            if member.heard
-            else f"{member.name} (never heard)"
-            for member in missing[:5]
-        )
+        heard = ", ".join(member.last_heard(now) for member in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         found = problem(
-            "nodes-missing", f"the deadline passed while waiting for {heard}{more}",
-            fix="look at the console of that machine: it did not start, or can't reach the master", stage="rendezvous",
-        )  # fmt: skip
+            "nodes-missing",
+            f"the deadline passed while waiting for {heard}{more}",
+            fix="look at its console: it did not start, or can't reach the master",
+            stage="rendezvous",
+        )
         self._fail(missing[0], found, now)
 
 

@@ -146,6 +146,8 @@ class Link:
         while stream.readline() not in (b"\r\n", b"\n", b""):
             pass
         if len(status) < 2 or status[1] != "200":
+            stream.close()
+            self._socket.close()
             raise Refused(
                 f"the coordinator at {self._endpoint[0]} refused this machine: {' '.join(status[1:]).strip()}"
             )

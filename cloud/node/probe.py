@@ -1,7 +1,7 @@
 """Recorded inside the user's process: which world it joined, and whether that world did something together.
 
-Copied into the environment as `hotrun_probe` and imported by one .pth line in every interpreter of it. It never
-imports torch: it waits until the program does, then wraps `init_process_group`, the collectives and DDP.
+Copied into the environment as `hotrun_probe` and imported by one .pth line in every interpreter of it. It
+never imports torch: it waits until the program does, then wraps `init_process_group`, collectives and DDP.
 It only records; whatever fails here is swallowed. Without HOTRUN_PROOF_DIR it does nothing at all.
 """
 
@@ -17,14 +17,25 @@ import socket
 import sys
 import time
 import zlib
+from typing import Any
 
 _WRITE_EVERY_S = 10.0
 _COLLECTIVES = (
-    "all_reduce", "broadcast", "all_gather", "all_gather_into_tensor", "all_gather_object", "broadcast_object_list",
-    "reduce_scatter", "reduce_scatter_tensor", "all_to_all", "all_to_all_single", "barrier", "monitored_barrier",
-)  # fmt: skip
-_record: dict = {}
-_state: dict = {"pid": 0, "written": 0.0, "module": None, "started": 0.0}
+    "all_reduce",
+    "broadcast",
+    "all_gather",
+    "all_gather_into_tensor",
+    "all_gather_object",
+    "broadcast_object_list",
+    "reduce_scatter",
+    "reduce_scatter_tensor",
+    "all_to_all",
+    "all_to_all_single",
+    "barrier",
+    "monitored_barrier",
+)
+_record: dict[str, Any] = {}
+_state: dict[str, Any] = {"pid": 0, "written": 0.0, "module": None, "started": 0.0}
 
 
 def install() -> None:
@@ -37,7 +48,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     """Lets the real loader work and patches the module that it made."""
 
     def __init__(self) -> None:
-        self._busy: set = set()
+        self._busy: set[str] = set()
 
     def find_spec(self, name, path, target=None):  # type: ignore[no-untyped-def]
         patch = _PATCHES.get(name)
@@ -76,7 +87,7 @@ def _patch_c10d(module) -> None:  # type: ignore[no-untyped-def]
             setattr(module, name, _counted(module, getattr(module, name)))
 
 
-def _counted(module, collective):  # type: ignore[no-untyped-def]
+def _counted(module: Any, collective: Any) -> Any:
     @functools.wraps(collective)
     def wrapper(*args, **kwargs):  # type: ignore[no-untyped-def]
         result = collective(*args, **kwargs)
@@ -91,7 +102,7 @@ def _counted(module, collective):  # type: ignore[no-untyped-def]
 
 
 def _patch_ddp(module) -> None:  # type: ignore[no-untyped-def]
-    """DDP's own all-reduce is C++ and passes no wrapper. Its constructor compares all ranks' parameters: a collective."""
+    """DDP's own all-reduce is C++ and passes no wrapper; its constructor compares all ranks: a collective."""
     ddp = module.DistributedDataParallel
     construct, forward = ddp.__init__, ddp.forward
 
@@ -120,11 +131,19 @@ def _begin(module) -> None:  # type: ignore[no-untyped-def]
         _state.update(pid=os.getpid(), started=time.time())
         atexit.register(_quietly, _end)
     _record.update(
-        run=os.environ.get("HOTRUN_RUN_ID", ""), attempt=int(os.environ.get("HOTRUN_ATTEMPT", "1")),
-        node=os.environ.get("HOTRUN_NODE", ""), local_rank=int(os.environ.get("LOCAL_RANK", "0")),
-        rank=module.get_rank(), world_size=module.get_world_size(), backend=str(module.get_backend()),
-        collectives=0, steps=0, gradient_bytes=0, checksum=None, state="init",
-    )  # fmt: skip
+        run=os.environ.get("HOTRUN_RUN_ID", ""),
+        attempt=int(os.environ.get("HOTRUN_ATTEMPT", "1")),
+        node=os.environ.get("HOTRUN_NODE", ""),
+        local_rank=int(os.environ.get("LOCAL_RANK", "0")),
+        rank=module.get_rank(),
+        world_size=module.get_world_size(),
+        backend=str(module.get_backend()),
+        collectives=0,
+        steps=0,
+        gradient_bytes=0,
+        checksum=None,
+        state="init",
+    )
     store = module._get_default_store()
     store.set(
         f"hotrun/{_record['rank']}", f"{_record['node']}/{_record['local_rank']}/{socket.gethostname()}"

@@ -5,6 +5,7 @@ A carriage return ends a line too (progress bars), and of such lines one a secon
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -33,7 +34,7 @@ class Child:
 
     def __init__(
         self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: IO[str],
-        on_line: Callable[[str], None] = lambda line: None, owner: Owner | None = None,
+        on_line: Callable[[str], None] = lambda _: None, owner: Owner | None = None,
     ) -> None:  # fmt: skip
         self.tail: deque[str] = deque(maxlen=TAIL_LINES * 10)
         self._log, self._on_line = log, on_line
@@ -64,6 +65,7 @@ class Child:
                 break
             except subprocess.TimeoutExpired:
                 continue
+        self.finish_reading()
 
     def _read(self) -> None:
         stream = self._process.stdout
@@ -82,6 +84,7 @@ class Child:
                     last_progress = time.monotonic()
                 self._keep(line)
         self._keep(pending)
+        stream.close()
 
     def _keep(self, raw: bytes) -> None:
         line = raw.decode("utf-8", "replace").rstrip()
@@ -127,7 +130,7 @@ def run(
 
 
 def sweep(tag: str) -> int:
-    """End every process that carries `tag` in its environment, orphans included; return how many there were."""
+    """End every process that carries `tag` in its environment, orphans too; return how many there were."""
     found: set[int] = set()
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + _KILL_AFTER_S
@@ -146,7 +149,7 @@ def sweep(tag: str) -> int:
 
 def _tagged(tag: str) -> set[int]:
     wanted = f"{TAG}={tag}".encode()
-    pids = set()
+    pids: set[int] = set()
     try:
         entries = [entry for entry in os.listdir("/proc") if entry.isdigit()]
     except OSError:  # no /proc: not Linux
@@ -163,7 +166,5 @@ def _tagged(tag: str) -> set[int]:
 
 
 def _signal(pid: int, number: int) -> None:
-    try:
+    with contextlib.suppress(OSError):
         os.kill(pid, number)
-    except OSError:
-        pass

@@ -148,7 +148,7 @@ def _master_lost(context: Context, error: MasterLost) -> dict[str, Any]:
 
 
 def _alone(context: Context, found: dict[str, Any]) -> int:
-    """No coordinator to report to: tell Heat itself, after a pause that keeps 254 workers from speaking at once."""
+    """No coordinator to report to: tell Heat itself, after a pause, lest 254 workers speak at once."""
     process.sweep(context.tag)
     identity = context.identity
     found = {**found, "node": identity.name, "stage": context.stage}

@@ -1,7 +1,7 @@
 """The proof files of all ranks -> was this one distributed run? Pure.
 
-Proven means: as many ranks as the nodes were to run, each (node, local rank) once, all with the same world size,
-each having completed a collective on the whole group. With one rank expected, a clean end is enough.
+Proven means: as many ranks as the nodes were to run, each (node, local rank) once, all with the same world
+size, each having completed a collective on the whole group. With one rank expected, a clean end is enough.
 Bytes, steps and checksums are reported and never decide.
 """
 

@@ -75,20 +75,16 @@ def _imported_names(tree: ast.AST) -> dict[str, str]:
     return names
 
 
-def _uses(tree: ast.AST, names: dict[str, str]) -> Iterator[tuple[int, str]]:
+def _uses(tree: ast.Module, names: dict[str, str]) -> Iterator[tuple[int, str]]:
     """(line, dotted origin) of everything called or subclassed, then of everything imported."""
     for node in ast.walk(tree):
-        targets = (
-            [node.func]
-            if isinstance(node, ast.Call)
-            else node.bases
-            if isinstance(node, ast.ClassDef)
-            else []
-        )
-        for target in targets:
-            origin = _origin(target, names)
-            if origin:
-                yield node.lineno, origin
+        if isinstance(node, ast.Call):
+            targets = [node.func]
+        elif isinstance(node, ast.ClassDef):
+            targets = node.bases
+        else:
+            continue
+        yield from ((node.lineno, _origin(target, names)) for target in targets if _origin(target, names))
     for node in ast.walk(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             module = getattr(node, "module", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 import shlex
 import time
 from dataclasses import dataclass
@@ -16,8 +17,23 @@ from .failure import StageFailed
 _INDEX = "# index: "
 _UNHASHED = "# without hashes: "
 _PROBE_S = 15.0  # for the CPU index of torch to answer
-_COMMON = ("torch", "torchvision", "torchaudio", "lightning", "pytorch-lightning", "numpy", "pandas", "scikit-learn",
-           "matplotlib", "tensorboard", "jsonargparse", "transformers", "datasets", "tensorflow", "ray")  # fmt: skip
+_COMMON = (
+    "torch",
+    "torchvision",
+    "torchaudio",
+    "lightning",
+    "pytorch-lightning",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "matplotlib",
+    "tensorboard",
+    "jsonargparse",
+    "transformers",
+    "datasets",
+    "tensorflow",
+    "ray",
+)
 
 
 @dataclass(frozen=True)
@@ -38,15 +54,16 @@ class Lock:
 
 
 def file(directory: Path, engine: str) -> Path:
-    """requirements-ENGINE.txt where there is one, else requirements.txt. Raises StageFailed without either."""
+    """requirements-ENGINE.txt where there is one, else requirements.txt. Raises StageFailed without."""
     family = engine.partition("-")[0]
     for name in (f"requirements-{family}.txt", "requirements.txt"):
         if (directory / name).is_file():
             return directory / name
     raise StageFailed(
-        "requirements-not-found", f"there is no requirements.txt in {directory.name or '.'} at this commit",
+        "requirements-not-found",
+        f"there is no requirements.txt in {directory.name or '.'} at this commit",
         fix="correct the answer to the third question, or commit the file",
-    )  # fmt: skip
+    )
 
 
 def digest(lock: str) -> str:
@@ -92,17 +109,13 @@ def resolved(context: Context, program: Path, path: Path, has_gpu: bool, deadlin
 
 
 def _index_words(context: Context, program: Path, path: Path, has_gpu: bool) -> list[str]:
-    """Where torch comes from: an index that was named, CPU wheels where their index answers, or the usual one."""
+    """Where torch comes from: an index that was named, CPU wheels where offered, or the usual index."""
     wanted = context.job.torch_index
     if wanted == "cpu":
         return ["--torch-backend", "cpu"]
     if wanted != "auto":
         return ["--index", wanted]
-    if (
-        has_gpu
-        or "torch" not in path.read_text(encoding="utf-8")
-        and "lightning" not in path.read_text(encoding="utf-8")
-    ):
+    if has_gpu or not re.search("torch|lightning", path.read_text(encoding="utf-8")):
         return []
     trial = context.own_directory / "torch.txt"
     trial.write_text("torch\n")
@@ -128,7 +141,7 @@ def _index_words(context: Context, program: Path, path: Path, has_gpu: bool) -> 
     except StageFailed:
         code = 1
     context.log.write(
-        f"CPU wheels of torch: {'offered' if code == 0 else 'their index does not answer, taking the usual one'}\n"
+        f"CPU wheels of torch: {'offered' if code == 0 else 'not offered, taking the usual index'}\n"
     )
     return ["--torch-backend", "cpu"] if code == 0 else []
 

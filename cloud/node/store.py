@@ -6,10 +6,17 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 KINDS = ("logs", "proof", "results")
 MAX_NODE_BYTES = 20 * 2**30  # per node; more than this is a data set, not a result
+
+
+class Readable(Protocol):
+    """What an upload is read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes, none at the end."""
 
 
 class Store:
@@ -22,14 +29,14 @@ class Store:
         shared_directory.mkdir(parents=True, exist_ok=True)
 
     def shared(self, name: str) -> Path:
-        """Where the shared file `name` lies or will lie. Raises ValueError for a name that leads elsewhere."""
+        """Where the shared file `name` lies or will lie. Raises ValueError when it leads elsewhere."""
         return self._below(self._shared, name.replace("/", "-"))
 
-    def keep_shared(self, name: str, source: IO[bytes], size: int) -> None:
+    def keep_shared(self, name: str, source: Readable, size: int) -> None:
         """Take a shared file, whole or not at all."""
         _copy(source, self.shared(name), size)
 
-    def keep(self, node: str, name: str, source: IO[bytes], size: int) -> None:
+    def keep(self, node: str, name: str, source: Readable, size: int) -> None:
         """Take an upload `KIND/PATH` of a node. Raises ValueError when it may not be taken."""
         self._take(node, size)
         _copy(source, self.place(node, name), size)
@@ -76,7 +83,7 @@ class Store:
         return path
 
 
-def _copy(source: IO[bytes], target: Path, size: int) -> None:
+def _copy(source: Readable, target: Path, size: int) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".part")
     left = size

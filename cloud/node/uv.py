@@ -1,4 +1,4 @@
-"""uv, pinned with its hashes: made once by pip in a small environment, kept in the cache for every node that shares it."""
+"""uv, pinned by hash: made by pip in a small environment, kept in the cache for all nodes that share it."""
 
 from __future__ import annotations
 
@@ -45,8 +45,12 @@ def program(context: Context, deadline: float) -> Path:
     ):
         code, tail = context.execute(command, deadline=deadline)
         if code != 0:
-            raise StageFailed("index-unreachable", f"uv can't be installed: {tail[-1] if tail else ''}", log=tail,
-                              fix="machines need a way to the package index: a router, a proxy, or a mirror")  # fmt: skip
+            raise StageFailed(
+                "index-unreachable",
+                f"uv can't be installed: {tail[-1] if tail else ''}",
+                log=tail,
+                fix="machines need a way to the package index: a router, a proxy, or a mirror",
+            )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name("uv.part")
     shutil.copy2(boot / "bin/uv", partial)
@@ -60,9 +64,10 @@ def run(
     words: Sequence[str],
     environment: Path | None,
     deadline: float,
+    *,
     cwd: Path | None = None,
 ) -> list[str]:
-    """Run uv to success and return its lines. Raises StageFailed naming the requirement, where uv names one."""
+    """Run uv to success and return its lines. Raises StageFailed, naming the requirement where uv does."""
     env = {
         "UV_CACHE_DIR": str(cache(context)),
         "UV_PYTHON_DOWNLOADS": "never",
@@ -91,15 +96,35 @@ def explained(tail: Sequence[str]) -> StageFailed:
 
 
 _CAUSES = (
-    (r"[Bb]ecause (\S+) was not found in the package registry", "requirement-not-found",
-     "{}: no such package on the index", "correct the name of {} in the requirements file, commit and push"),
-    (r"[Bb]ecause there (?:is|are) no versions? of (\S+?)(?=[ ,])", "requirement-not-found",
-     "{}: the index has no such version", "correct the version of {} in the requirements file, commit and push"),
-    (r"current Python version \(\S+\) does not satisfy (Python\S+)", "python-too-old",
-     "this image's Python is not what the requirements need: {}", "choose an image with {}"),
-    (r"(failed to lookup address|error sending request|[Dd]ns error|Connection refused|timed out)", "index-unreachable",
-     "the package index does not answer: {}", "machines need a way to it: a router, a proxy, or a mirror"),
+    (
+        r"[Bb]ecause (\S+) was not found in the package registry",
+        "requirement-not-found",
+        "{}: no such package on the index",
+        "correct the name of {}, commit and push",
+    ),
+    (
+        r"[Bb]ecause there (?:is|are) no versions? of (\S+?)(?=[ ,])",
+        "requirement-not-found",
+        "{}: the index has no such version",
+        "correct the version of {}, commit and push",
+    ),
+    (
+        r"current Python version \(\S+\) does not satisfy (Python\S+)",
+        "python-too-old",
+        "this image's Python is not what the requirements need: {}",
+        "choose an image with {}",
+    ),
+    (
+        r"(failed to lookup address|error sending request|[Dd]ns error|Connection refused|timed out)",
+        "index-unreachable",
+        "the package index does not answer: {}",
+        "machines need a way to it: a router, a proxy, or a mirror",
+    ),
     (r"(No space left on device)", "disk-full", "the disk is full: {}", "choose a flavor with a larger disk"),
-    (r"Failed to build `?([^`\s]+)", "requirement-build-failed", "{} has no wheel for this machine and can't be built",
-     "choose a version of {} with wheels"),
-)  # fmt: skip
+    (
+        r"Failed to build `?([^`\s]+)",
+        "requirement-build-failed",
+        "{} has no wheel for this machine and can't be built",
+        "choose a version of {} with wheels",
+    ),
+)

@@ -44,16 +44,26 @@ def torchrun_environment(place: Place, local_rank: int) -> dict[str, str]:
     """The variables that torchrun sets for a rank (torch/distributed/elastic/agent, static rendezvous)."""
     rank, world_size = place.node_rank * place.nproc + local_rank, place.nnodes * place.nproc
     return {
-        "MASTER_ADDR": place.master_address, "MASTER_PORT": str(place.master_port),
-        "RANK": str(rank), "WORLD_SIZE": str(world_size),
-        "LOCAL_RANK": str(local_rank), "LOCAL_WORLD_SIZE": str(place.nproc),
-        "GROUP_RANK": str(place.node_rank), "GROUP_WORLD_SIZE": str(place.nnodes), "NODE_RANK": str(place.node_rank),
-        "ROLE_RANK": str(rank), "ROLE_WORLD_SIZE": str(world_size), "ROLE_NAME": "default",
-        "TORCHELASTIC_RUN_ID": place.run, "TORCHELASTIC_RESTART_COUNT": str(place.attempt - 1),
-        "TORCHELASTIC_MAX_RESTARTS": str(place.restarts), "TORCHELASTIC_USE_AGENT_STORE": "False",
+        "MASTER_ADDR": place.master_address,
+        "MASTER_PORT": str(place.master_port),
+        "RANK": str(rank),
+        "WORLD_SIZE": str(world_size),
+        "LOCAL_RANK": str(local_rank),
+        "LOCAL_WORLD_SIZE": str(place.nproc),
+        "GROUP_RANK": str(place.node_rank),
+        "GROUP_WORLD_SIZE": str(place.nnodes),
+        "NODE_RANK": str(place.node_rank),
+        "ROLE_RANK": str(rank),
+        "ROLE_WORLD_SIZE": str(world_size),
+        "ROLE_NAME": "default",
+        "TORCHELASTIC_RUN_ID": place.run,
+        "TORCHELASTIC_RESTART_COUNT": str(place.attempt - 1),
+        "TORCHELASTIC_MAX_RESTARTS": str(place.restarts),
+        "TORCHELASTIC_USE_AGENT_STORE": "False",
         "OMP_NUM_THREADS": str(place.threads),
-        "GLOO_SOCKET_IFNAME": place.interface, "NCCL_SOCKET_IFNAME": "=" + place.interface,
-    }  # fmt: skip
+        "GLOO_SOCKET_IFNAME": place.interface,
+        "NCCL_SOCKET_IFNAME": "=" + place.interface,
+    }
 
 
 def program(job: Job, *before: str) -> tuple[str, ...]:

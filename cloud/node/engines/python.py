@@ -1,4 +1,4 @@
-"""A program in which no training library was recognised: started like torch's, as it may import one elsewhere. Pure."""
+"""No training library was recognised: started like torch's, as it may import one elsewhere. Pure."""
 
 from __future__ import annotations
 

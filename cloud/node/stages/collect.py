@@ -85,19 +85,28 @@ def status(
 ) -> dict[str, Any]:
     """The status document (docs/decisions/0001-the-spine.md)."""
     return {
-        "schema": 1, "run": context.run, "attempt": context.attempt, "state": "failed" if found else "done",
-        "server": context.identity.server, "commit": context.found.get("commit", ""),
+        "schema": 1,
+        "run": context.run,
+        "attempt": context.attempt,
+        "state": "failed" if found else "done",
+        "server": context.identity.server,
+        "commit": context.found.get("commit", ""),
         "engine": context.found.get("engine", ""),
-        "world_size": judgement.world_size(), "gradient_bytes": judgement.gradient_bytes,
+        "world_size": judgement.world_size(),
+        "gradient_bytes": judgement.gradient_bytes,
         "nodes": [
             {
-                "name": member.name, "rank": member.rank, "address": member.address,
-                "state": _state(member, found), "stages": {name: round(s, 2) for name, s in member.stages.items()},
+                "name": member.name,
+                "rank": member.rank,
+                "address": member.address,
+                "state": _state(member, found),
+                "stages": {name: round(s, 2) for name, s in member.stages.items()},
             }
             for member in gang.members
         ],
-        "result": _result(context), "problems": [_shown(found)] if found else [],
-    }  # fmt: skip
+        "result": _result(context),
+        "problems": [_shown(found)] if found else [],
+    }
 
 
 def _state(member: Any, found: dict[str, Any] | None) -> str:

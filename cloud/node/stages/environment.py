@@ -1,4 +1,4 @@
-"""environment: uv, one lock per kind of node, one environment per lock, the probe, the user's set-up command."""
+"""environment: uv, a lock per kind of node, an environment per lock, the probe, the set-up command."""
 
 from __future__ import annotations
 
@@ -101,9 +101,10 @@ def _require_disk(context: Context, loads: bool, has_torch: bool) -> None:
     free = shutil.disk_usage(context.layout.state).free
     if loads and free < needed:
         raise StageFailed(
-            "disk-full", f"{context.identity.name} has {free / _GIB:.1f} GiB of free disk, and the environment needs "
-            f"{needed / _GIB:.0f} GiB", fix="choose a flavor with a larger disk",
-        )  # fmt: skip
+            "disk-full",
+            f"{context.identity.name} has {free / _GIB:.1f} GiB of disk free and needs {needed / _GIB:.0f} GiB",
+            fix="choose a flavor with a larger disk",
+        )
 
 
 def _install(context: Context, program: Path, lock: Path, environment: Path, deadline: float) -> None:
@@ -128,8 +129,9 @@ def _place_probe(environment: Path) -> None:
 
 
 def _set_up(context: Context, deadline: float) -> None:
-    owner = context.host.program_user([context.layout.checkout(context.run), context.layout.data, context.layout.home,
-                                       context.own_directory])  # fmt: skip
+    layout = context.layout
+    owned = [layout.checkout(context.run), layout.data, layout.home, context.own_directory]
+    owner = context.host.program_user(owned)
     context.found["owner"] = owner
     if not context.job.setup:
         return
@@ -154,6 +156,8 @@ def program_environment(context: Context) -> dict[str, str]:
         [str(environment / "bin"), str(context.found["uv"].parent), context.base_environment()["PATH"]]
     )
     return {
-        "PATH": path, "VIRTUAL_ENV": str(environment), "HOTRUN_DATA_DIR": str(context.layout.data),
+        "PATH": path,
+        "VIRTUAL_ENV": str(environment),
+        "HOTRUN_DATA_DIR": str(context.layout.data),
         **dict(pair.partition("=")[::2] for pair in context.job.env),
-    }  # fmt: skip
+    }

@@ -26,7 +26,8 @@ def _report(context: Context) -> None:
     if problems:
         reason = f"{problems[0]['node']}: {problems[0]['stage']}: {problems[0]['what']}"
     else:
-        reason = f"{len(document['nodes'])} machines trained as one (world size {world['proven']} of {world['expected']})"
+        size = f"world size {world['proven']} of {world['expected']}"
+        reason = f"{len(document['nodes'])} machines trained as one ({size})"
     signals.send(
         context.job, "result", ok=not problems, reason=reason, data=document, note=context.console.say
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import secrets
 import time
@@ -29,9 +29,10 @@ def run(context: Context, deadline: float) -> str:
         ) from error
     if not context.host.is_rehearsal and not machine.has_default_route():
         raise StageFailed(
-            "no-route", f"{identity.name} has no default route: it can reach neither the repository nor a package index",
+            "no-route",
+            f"{identity.name} has no default route: no repository, no package index",
             fix="give the template an external network, or a network that has a router",
-        )  # fmt: skip
+        )
     firewall = context.host.open_firewall(job.cidr)
     interface = machine.interface_of(address)
     context.found.update(address=address, interface=interface)
@@ -44,7 +45,7 @@ def run(context: Context, deadline: float) -> str:
 
 
 def _coordinator(context: Context, address: str, deadline: float) -> Coordinator:
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = dt.datetime.now(dt.timezone.utc)
     context.run = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     job, identity = context.job, context.identity
 
@@ -55,9 +56,14 @@ def _coordinator(context: Context, address: str, deadline: float) -> Coordinator
     welcome = {"t": "welcome", "run": context.run, "attempt": context.attempt, "nnodes": identity.nnodes}
     try:
         coordinator = Coordinator(
-            address=address, port=COORDINATOR_PORT, secret=job.secret, gang=Gang(identity.nnodes, deadline),
-            store=store, welcome=welcome, on_gate=on_gate,
-        )  # fmt: skip
+            address=address,
+            port=COORDINATOR_PORT,
+            secret=job.secret,
+            gang=Gang(identity.nnodes, deadline),
+            store=store,
+            welcome=welcome,
+            on_gate=on_gate,
+        )
     except OSError as error:
         raise StageFailed(
             "port-taken", f"master: port {COORDINATOR_PORT} at {address} can't be used: {error}"

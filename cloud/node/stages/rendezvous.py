@@ -37,15 +37,20 @@ def ranks(context: Context) -> int:
 def _facts(context: Context) -> dict[str, Any]:
     environment: Path = context.found["environment"]
     return {
-        "commit": context.found["commit"], "kind": context.found["kind"], "python": platform.python_version(),
-        "torch": installed(environment, "torch"), "ranks": context.found["nproc"], "gpus": context.found["gpus"],
-        "clock": time.time(), "free_disk_bytes": shutil.disk_usage(context.layout.state).free,
+        "commit": context.found["commit"],
+        "kind": context.found["kind"],
+        "python": platform.python_version(),
+        "torch": installed(environment, "torch"),
+        "ranks": context.found["nproc"],
+        "gpus": context.found["gpus"],
+        "clock": time.time(),
+        "free_disk_bytes": shutil.disk_usage(context.layout.state).free,
         "free_memory_bytes": machine.memory_available_bytes(),
-    }  # fmt: skip
+    }
 
 
 def installed(environment: Path, package: str) -> str:
-    """The version of a package in an environment, read from its metadata's name; empty when it is not there."""
+    """The version of a package in an environment, from its metadata's name; empty without."""
     for found in environment.glob(f"lib/python3*/site-packages/{package}-*.dist-info"):
         return found.name[len(package) + 1 : -len(".dist-info")]
     return ""

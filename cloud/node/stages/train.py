@@ -143,7 +143,7 @@ def _failure(context: Context, child: Child, rank: int) -> StageFailed:
     return StageFailed(
         "program-failed", f"rank {rank}: {what or f'ended with exit code {code}'}"[:400], log=tail,
         where=_user_line(context, tail), of_peer=of_peer,
-        fix="run it again when the other machine is back" if of_peer else "the program's own error: correct it, commit and push",
+        fix="start again when it is back" if of_peer else "correct the program, commit and push",
     )  # fmt: skip
 
 
