@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -19,6 +20,8 @@ from .failure import TAIL_LINES
 
 TAG = "HOTRUN_TAG"
 _KILL_AFTER_S = 3.0
+_CURSOR_UP = b"\x1b[A"
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours and cursor movements mean nothing in a log
 
 
 class Owner(NamedTuple):
@@ -78,7 +81,7 @@ class Child:
             pending += chunk
             *lines, pending = pending.replace(b"\r\n", b"\n").replace(b"\r", b"\r\n").split(b"\n")
             for line in lines:
-                if line.endswith(b"\r"):
+                if line.endswith((b"\r", _CURSOR_UP)):  # a progress bar, or one of several
                     if time.monotonic() - last_progress < 1.0:
                         continue
                     last_progress = time.monotonic()
@@ -87,7 +90,7 @@ class Child:
         stream.close()
 
     def _keep(self, raw: bytes) -> None:
-        line = raw.decode("utf-8", "replace").rstrip()
+        line = _ESCAPES.sub("", raw.decode("utf-8", "replace")).rstrip()
         if line:
             self.tail.append(line)
             self._log.write(line + "\n")

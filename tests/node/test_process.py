@@ -19,7 +19,10 @@ ENV = {"PATH": os.environ["PATH"]}
 
 def test_carriage_returns_end_lines_and_are_thinned(tmp_path: Path) -> None:
     """A progress bar leaves a line a second at most, and the last ordinary line is whole."""
-    script = "import sys\nfor i in range(500): sys.stdout.write(f'step {i}\\r')\nprint('done')\n"
+    script = (
+        "import sys\nfor i in range(500): sys.stdout.write(f'step {i}\\r')\n"
+        "for i in range(500): sys.stdout.write(f'\\n\\rinner {i}\\x1b[A')\nprint('\\n\\x1b[1mdone\\x1b[0m')\n"
+    )
     log = io.StringIO()
 
     code, tail = process.run(
