@@ -45,6 +45,11 @@ class Layout:
         """HOME of the user's program."""
         return self.state / "home"
 
+    @property
+    def bytecode(self) -> Path:
+        """Compiled modules of the program's environment, which its own user may not write."""
+        return self.state / "bytecode"
+
     def attempt(self, run: str, attempt: int) -> Path:
         """Everything of one attempt; on the master what is collected, too."""
         return self.state / "runs" / run / str(attempt)

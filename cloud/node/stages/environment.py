@@ -130,7 +130,7 @@ def _place_probe(environment: Path) -> None:
 
 def _set_up(context: Context, deadline: float) -> None:
     layout = context.layout
-    owned = [layout.checkout(context.run), layout.data, layout.home, context.own_directory]
+    owned = [layout.checkout(context.run), layout.data, layout.home, layout.bytecode, context.own_directory]
     owner = context.host.program_user(owned)
     context.found["owner"] = owner
     if not context.job.setup:
@@ -159,5 +159,6 @@ def program_environment(context: Context) -> dict[str, str]:
         "PATH": path,
         "VIRTUAL_ENV": str(environment),
         "HOTRUN_DATA_DIR": str(context.layout.data),
+        "PYTHONPYCACHEPREFIX": str(context.layout.bytecode),
         **dict(pair.partition("=")[::2] for pair in context.job.env),
     }
