@@ -1,0 +1,156 @@
+"""argv -> a command -> an exit code. The work is in functions that raise; nothing is decided here."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from cloud import __version__
+from cloud.commands.completion import completion
+from cloud.commands.generate import DEFAULT_OUT, generate, make
+from cloud.commands.options import Command, make_ui
+from cloud.commands.read import check, explain
+from cloud.commands.rehearse import rehearse
+from cloud.errors import HotrunError, Interrupted, Problem, RequestError
+from cloud.ui import Ui
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class _Group(click.Group):
+    """Commands in the order of a person's work, not of the alphabet."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    format_epilog = Command.format_epilog
+    example = "generate --repo . --workers 2 --entrypoint main.py"
+
+
+@click.group(
+    cls=_Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
+@click.version_option(__version__, message="hotrun %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> int:
+    """Make one Heat template whose machines train a git repository together.
+
+    Without a command: asks four questions, then writes template.yml.
+    """
+    del debug  # run() reads it
+    if ctx.invoked_subcommand is not None:
+        return 0
+    from cloud.config import Request
+
+    ui = make_ui()
+    if ui.is_interactive:
+        ui.result(f"hotrun {__version__} · one Heat template from four answers")
+        ui.result()
+    return make(Request(), DEFAULT_OUT, is_forced=False, ui=ui, is_guided=True)
+
+
+for _command in (generate, explain, check, rehearse, completion):
+    cli.add_command(_command)
+
+
+def main() -> NoReturn:
+    """Run the command of this process and end it with the exit code of docs/errors.md."""
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "replace"), (sys.stderr, "replace")):
+        if isinstance(stream, io.TextIOWrapper):  # odd bytes become a problem of a value, never a crash
+            stream.reconfigure(errors=errors)
+    sys.exit(run(sys.argv[1:], program_name(sys.argv[0])))
+
+
+def run(arguments: Sequence[str], program: str = "hotrun") -> int:
+    """Run one command and return its exit code; every failure has been shown."""
+    ui = Ui(is_json="--json" in arguments, program=program)
+    is_debug = "--debug" in arguments
+    try:
+        try:
+            code = cli.main(args=list(arguments), prog_name=program, standalone_mode=False)
+            sys.stdout.flush()
+        except HotrunError as error:
+            return _failed(error, ui, is_debug)
+        except click.UsageError as error:
+            return _failed(RequestError(_usage(error, program)), ui, is_debug)
+        except (KeyboardInterrupt, click.Abort):
+            return _failed(
+                Interrupted(Problem(code="interrupted", what="interrupted; nothing was written")), ui, False
+            )
+    except BrokenPipeError:  # the reader has seen enough
+        _silence()
+        return 0
+    except Exception as error:  # noqa: BLE001 - whatever is left is a bug, and says so
+        return _bug(error, ui, is_debug)
+    return code if isinstance(code, int) else 0
+
+
+def program_name(path: str) -> str:
+    """Return what to type to call the program again, from the path it was called by."""
+    name = Path(path).name
+    if name == "__main__.py":
+        return "python3 -m cloud"
+    if name != "generator.py":
+        return "hotrun"
+    with contextlib.suppress(ValueError):  # another drive
+        relative = os.path.relpath(path)
+        path = path if relative.startswith("..") else relative
+    return f"python3 {path}"
+
+
+def _failed(error: HotrunError, ui: Ui, is_debug: bool) -> int:
+    if is_debug:
+        ui.traceback(error)
+    ui.failure(error)
+    return error.exit_code
+
+
+def _bug(error: Exception, ui: Ui, is_debug: bool) -> int:
+    ui.traceback(error)
+    what = f"this is a bug in hotrun {__version__}: {type(error).__name__}: {error}"
+    fix = "" if is_debug else "report it with the lines above and the command you typed"
+    ui.failure(HotrunError(Problem(code="bug", what=what, fix=fix)))
+    return HotrunError.exit_code
+
+
+def _usage(error: click.UsageError, program: str) -> Problem:
+    """Click's sentence in our form: it begins with what was typed, and the near miss is the hint."""
+    command = error.ctx.command_path.removeprefix(program).strip() if error.ctx else ""
+    fix = f"{program} {command} --help".replace("  ", " ")
+    near = getattr(error, "possibilities", None) or []
+    if isinstance(error, click.NoSuchOption):
+        what = f"{error.option_name} is not a flag of {command or program}"
+        if not command and error.option_name in {name for param in generate.params for name in param.opts}:
+            fix = f"{program} generate {error.option_name} …"
+    elif isinstance(error, click.BadOptionUsage):
+        what = f"{error.option_name} {'needs a value' if 'requires' in error.message else 'takes no value'}"
+    elif isinstance(error, click.MissingParameter) and error.param is not None:
+        what = f"{error.param.make_metavar(error.ctx)} is missing" if error.ctx else "a value is missing"
+    elif unknown := re.match(r"No such command '(.*)'", error.message):
+        what = f"{unknown[1]} is not a command"
+        import difflib
+
+        near = difflib.get_close_matches(unknown[1], list(cli.commands))
+    else:
+        message = error.format_message().rstrip(".")
+        what = f"{command}: {message[:1].lower()}{message[1:]}" if command else message
+    if near:
+        fix = f"did you mean {near[0]}?"
+    return Problem(code="usage", what=what, fix=fix)
+
+
+def _silence() -> None:
+    """Give the interpreter a stdout that it can flush at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

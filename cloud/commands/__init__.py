@@ -1,0 +1,1 @@
+"""One module per command: options -> the functions that do the work -> what is shown."""

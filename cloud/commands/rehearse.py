@@ -1,0 +1,88 @@
+"""`rehearse`: a template's own nodes on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cloud.commands.options import (
+    Command,
+    make_ui,
+    overrides,
+    parameter_option,
+    read_template,
+    reporting,
+    template_argument,
+)
+
+if TYPE_CHECKING:
+    from cloud.rehearse import Options
+
+
+@click.command(
+    cls=Command, example="rehearse template.yml --workers 2", short_help="Run a template on this machine."
+)
+@template_argument
+@click.option("--workers", metavar="N", help="Machines beside the master, instead of the template's number.")
+@click.option(
+    "--source", type=click.Path(), metavar="DIR", help="A checkout that stands in for the repository."
+)
+@click.option("--name", metavar="NAME", help="Name of the run: its results go to runs/NAME.")
+@click.option("--level", default="process", metavar="LEVEL", help="What a machine is: process.  [process]")
+@click.option("--cpus", metavar="N", help="Cores of each machine.  [an equal share of this machine's]")
+@click.option(
+    "--runs-dir", type=click.Path(), default="runs", metavar="DIR", help="Where results go.  [runs]"
+)
+@click.option("--fresh", is_flag=True, help="Make new machines instead of those of the last rehearsal.")
+@parameter_option
+@reporting
+def rehearse(*, template: str, workers: str | None, parameters: tuple[str, ...], quiet: bool, as_json: bool,
+             debug: bool, source: str | None, name: str | None, level: str, cpus: str | None, runs_dir: str,
+             fresh: bool) -> int:  # fmt: skip
+    """Run a template's own machines here, as processes: the whole flow and real training."""
+    from cloud import plan, rules
+    from cloud import rehearse as rehearsal
+    from cloud.errors import ProblemsFound
+    from cloud.model import MAX_WORKERS
+
+    del debug  # main() reads it
+    ui = make_ui(quiet=quiet, as_json=as_json)
+    count = _number("workers", workers, rules.whole_number(0, MAX_WORKERS, "workers-out-of-range"))
+    _check_level(level, rehearsal.LEVELS)
+    options: Options = rehearsal.Options(
+        workers=count, source=Path(source) if source else None, name=name, level=level, fresh=fresh,
+        runs_dir=Path(runs_dir), cpus=_number("cpus", cpus, rules.whole_number(1, 4096)), template=template,
+    )  # fmt: skip
+    planned = plan.make(read_template(template), overrides(parameters, count), template)
+    if not planned.is_ready:
+        raise ProblemsFound(*planned.problems)
+    report = rehearsal.rehearse(planned, options, ui)
+    if ui.is_json:
+        ui.document(report.as_json())
+    elif report.exit_code or not ui.is_quiet:
+        ui.result(str(report).rstrip("\n"))
+    return report.exit_code
+
+
+def _number(key: str, value: str | None, rule: object) -> int | None:
+    from cloud import config, rules
+    from cloud.errors import RequestError
+
+    if value is None:
+        return None
+    try:
+        return int(rule(value))  # type: ignore[operator]
+    except rules.Refused as refused:
+        given = config.Given(key=key, value=value, origin=f"flag --{key}")
+        raise RequestError(config.problem_of(given, refused)) from refused
+
+
+def _check_level(level: str, levels: tuple[str, ...]) -> None:
+    from cloud import rules
+    from cloud.errors import Problem, RequestError
+
+    if level not in levels:
+        what = f"level is {rules.shown(level)}, but only {', '.join(levels)} exists"
+        raise RequestError(Problem(code="choice-unknown", what=what, where="flag --level"))

@@ -1,0 +1,180 @@
+"""A job and the files of its commit -> what trains, and what stands in the way. Pure.
+
+Reads nothing itself: gets the commit's listing and a function that returns a file's bytes.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from cloud import rules
+from cloud.errors import Level, Problem
+from cloud.node.recognise import HardCoded, Recognition, recognise
+
+if TYPE_CHECKING:
+    from cloud.model import Job
+
+Listing = Mapping[str, str]
+"""Path in the repository -> git's mode."""
+Read = Callable[[str], bytes | None]
+
+ENGINE_NAMES = {
+    "lightning-cli": "Lightning CLI", "lightning": "Lightning", "torch": "PyTorch", "ray": "Ray",
+    "tensorflow": "TensorFlow", "python": "plain Python",
+}  # fmt: skip
+_SYMLINK, _SUBMODULE = "120000", "160000"
+
+
+def program_path(job: Job) -> str:
+    """The entrypoint's path inside the repository."""
+    return posixpath.normpath(posixpath.join(job.requirements, job.entrypoint))
+
+
+def examine(job: Job, listing: Listing, read: Read, nnodes: int) -> tuple[Recognition | None, list[Problem]]:
+    """Return what the entrypoint is written for, None where it can't be read, and all problems."""
+    path = program_path(job)
+    unread = _unreadable(path, listing)
+    if unread:
+        return None, [unread]
+    missing = _entrypoint(job, path, listing)
+    found, problems = (None, []) if missing else _recognised(job, path, read, nnodes)
+    requirements = _requirements(job, listing, found)
+    if missing and requirements and not _has_directory(job.requirements, listing):
+        missing = None  # it is one mistake, not two
+    return found, [problem for problem in (requirements, missing) if problem] + problems
+
+
+def parse_listing(out: bytes) -> Listing:
+    """Read what `git ls-tree -r -z` prints."""
+    rows = (row.partition("\t") for row in out.decode("utf-8", "surrogateescape").split("\0") if row)
+    return {path: head.split()[0] for head, _, path in rows}
+
+
+def _unreadable(path: str, listing: Listing) -> Problem | None:
+    """A note for what only a whole clone could show: submodules and links."""
+    parents = [path, *_parents(path)]
+    for parent in parents:
+        mode = listing.get(parent, "")
+        kind = {_SYMLINK: "a symbolic link", _SUBMODULE: "a submodule"}.get(mode)
+        if kind:
+            return Problem(
+                code="files-not-read", level="note", what=f"{parent} is {kind}: {path} was not read here"
+            )
+    return None
+
+
+def _entrypoint(job: Job, path: str, listing: Listing) -> Problem | None:
+    if path in listing:
+        return None
+    top = "" if job.requirements == "." else job.requirements
+    below = [posixpath.relpath(file, top or ".") for file in listing if not top or file.startswith(top + "/")]
+    python = [file for file in below if file.endswith(".py")]
+    near = get_close_matches(job.entrypoint, python, 1)
+    near = near or [file for file in python if posixpath.basename(file) == posixpath.basename(path)][:1]
+    fix = f"did you mean {near[0]}?" if near else ""
+    if not near:
+        elsewhere = sorted(file for file in listing if posixpath.basename(file) == posixpath.basename(path))
+        fix = f"{elsewhere[0]} exists: paths are relative to the requirements directory" if elsewhere else ""
+    what = f"entrypoint is {job.entrypoint}, but the commit has no {path}"
+    return Problem(code="entrypoint-missing", what=what, fix=fix)
+
+
+def _requirements(job: Job, listing: Listing, found: Recognition | None) -> Problem | None:
+    engine = job.engine if job.engine != "auto" else found.engine.removesuffix("-cli") if found else ""
+    here = {
+        posixpath.basename(file) for file in listing if (posixpath.dirname(file) or ".") == job.requirements
+    }
+    wanted = {"requirements.txt", f"requirements-{engine}.txt"}
+    if here & wanted or (not engine and any(map(_is_requirements, here))):
+        return None
+    holders = sorted({posixpath.dirname(file) or "." for file in listing if _is_requirements(file)})
+    if not _has_directory(job.requirements, listing):
+        what = f"requirements is {job.requirements}, but the commit has no such directory"
+        near = rules.near(job.requirements, sorted(_directories(listing)))
+    else:
+        what = f"requirements is {job.requirements}, but that directory has no requirements.txt"
+        near = ""
+    fix = near or (
+        f"directories that have one: {', '.join(holders[:3])}" if holders else "add and commit one"
+    )
+    return Problem(code="requirements-missing", what=what, fix=fix)
+
+
+def _has_directory(directory: str, listing: Listing) -> bool:
+    return directory in _directories(listing)
+
+
+def _directories(listing: Listing) -> set[str]:
+    return {parent for file in listing for parent in _parents(file)} | {"."}
+
+
+def _recognised(job: Job, path: str, read: Read, nnodes: int) -> tuple[Recognition | None, list[Problem]]:
+    source = read(path)
+    if source is None:
+        what = f"{path} could not be fetched, so the machines will find out what trains"
+        return None, [Problem(code="files-not-read", level="note", what=what)]
+    try:
+        found = recognise(source.decode("utf-8-sig", "replace"), path)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", None) or 1
+        reason = getattr(error, "msg", None) or str(error)
+        what = f"{path} can't be read as Python: {reason}"
+        return None, [
+            Problem(code="entrypoint-not-parsed", level="warning", what=what, where=f"{path}:{line}")
+        ]
+    return found, [*_engine(job, found, path, nnodes), *_launch_settings(job, found, path, nnodes)]
+
+
+def _engine(job: Job, found: Recognition, path: str, nnodes: int) -> Iterator[Problem]:
+    if job.engine not in ("auto", found.engine.removesuffix("-cli")):
+        what = (
+            f"engine is {job.engine}, but {path} looks like {ENGINE_NAMES[found.engine]} ({found.evidence})"
+        )
+        yield Problem(code="engine-differs", level="warning", what=what, where=f"{path}:{found.line}")
+    elif found.engine == "python" and job.engine == "auto" and nnodes > 1:
+        what = f"{path} uses no training library that is known here: each machine would run it alone"
+        fix = "train with Lightning, torch.distributed, Ray or TensorFlow, or name the engine with --engine"
+        yield Problem(code="engine-unknown", level="warning", what=what, where=f"{path}:1", fix=fix)
+
+
+def _launch_settings(job: Job, found: Recognition, path: str, nnodes: int) -> Iterator[Problem]:
+    for setting in found.hard_coded:
+        level, consequence = _consequence(setting, nnodes)
+        fix = "remove it there, or add --adapt" if level == "warning" else ""
+        if job.adapt:
+            level, consequence, fix = "note", "--adapt overrules it", ""
+        what = f"{setting.name}={rules.shown(setting.value)} is set; {consequence}"
+        where = f"{path}:{setting.line}"
+        yield Problem(code="launch-setting", level=level, what=what, where=where, fix=fix)
+
+
+def _consequence(setting: HardCoded, nnodes: int) -> tuple[Level, str]:
+    value = setting.value.strip("'\"")
+    if setting.name == "num_nodes":
+        if value == str(nnodes):
+            return "note", f"right for {nnodes} machines and no other number"
+        return "warning", f"the run has {nnodes} machines, and they would not train as one"
+    if setting.name == "devices":
+        if value in ("1", "auto", "-1"):
+            return "note", "fine for one rank per machine" if value == "1" else "fine"
+        return "warning", "right only for machines with that many"
+    if setting.name in ("strategy", "accelerator"):
+        if value in ("auto", "cpu") or value.startswith("ddp"):
+            return "note", "fine where the machines are like that"
+        return "note", "the machines must offer it"
+    return "warning", "every machine gets its own value from the launcher"
+
+
+def _parents(path: str) -> Iterator[str]:
+    parent = posixpath.dirname(path)
+    while parent:
+        yield parent
+        parent = posixpath.dirname(parent)
+
+
+def _is_requirements(path: str) -> bool:
+    name = posixpath.basename(path)
+    return name == "requirements.txt" or (name.startswith("requirements-") and name.endswith(".txt"))

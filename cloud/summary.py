@@ -1,0 +1,120 @@
+"""What was generated, in the lines and in the JSON document that `generate` shows. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cloud.entrypoint import ENGINE_NAMES, program_path
+from cloud.profiles import FLAVORS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cloud.errors import Problem
+    from cloud.model import Cluster
+    from cloud.plan import Plan
+    from cloud.repository import Findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """All that is known when a template is made."""
+
+    cluster: Cluster
+    """What was asked for, with its commit."""
+    findings: Findings
+    """What the repository said."""
+    problems: tuple[Problem, ...]
+    """Warnings and notes of all steps."""
+    plan: Plan
+    """The template, read again."""
+    out: str
+    """Where it went; `-` for stdout."""
+
+
+def rows(made: Made) -> Iterator[tuple[str, str]]:
+    """Yield (label, text) lines for a person."""
+    yield "commit", _commit(made.cluster, made.findings)
+    yield "engine", _engine(made.cluster, made.findings)
+    for problem in made.problems:
+        if problem.level == "note" and problem in made.plan.problems:
+            continue  # the defaults' own notes: `check` shows them
+        yield problem.level, f"{problem.where}: {problem.what}" if problem.where else problem.what
+        if problem.fix:
+            yield "", f"fix: {problem.fix}"
+    yield "cluster", _machines(made.cluster)
+    yield "size", _size(made.plan)
+
+
+def next_steps(made: Made, program: str) -> Iterator[tuple[str, str]]:
+    """Yield the commands to type next."""
+    file = shlex.quote(made.out)
+    yield "try it here", f"{program} rehearse {file}"
+    if made.cluster.job.is_local:
+        yield "run it", "only here: no machine of a cloud can reach a local path; git push it first"
+    else:
+        yield "run it", "upload it in Horizon: Orchestration > Stacks"
+        yield "", f"or  openstack stack create -t {file} NAME"
+
+
+def document(made: Made) -> dict[str, Any]:
+    """Return the JSON document; the template itself is in it when it went to no file."""
+    job, found, is_file = made.cluster.job, made.findings.recognition, made.out != "-"
+    engine = {
+        "asked": job.engine,
+        "found": found.engine if found else None,
+        "where": f"{program_path(job)}:{found.line}" if found else None,
+        "evidence": found.evidence if found else None,
+    }
+    return {
+        "schema": 1, "exit_code": 0, "path": made.out if is_file else None,
+        "repo": job.repo, "ref": job.ref, "commit": job.commit, "workers": made.cluster.workers,
+        "engine": engine, "bytes": len(made.plan.text.encode()), "sizes": made.plan.sizes,
+        "problems": [problem.as_json() for problem in made.problems],
+    } | ({} if is_file else {"template": made.plan.text})  # fmt: skip
+
+
+def _commit(cluster: Cluster, findings: Findings) -> str:
+    if not cluster.job.commit:
+        wanted = cluster.job.ref or "the default branch"
+        return f"not known yet: {wanted}, as the master finds it"
+    told = ", ".join(part for part in (findings.branch, findings.age) if part)
+    return f"{cluster.job.commit[:7]} ({told})" if told else cluster.job.commit[:7]
+
+
+def _engine(cluster: Cluster, findings: Findings) -> str:
+    found = findings.recognition
+    asked = cluster.job.engine
+    if asked != "auto":
+        return f"{ENGINE_NAMES[asked]}, as asked"
+    if not found:
+        return "read from the entrypoint when the machines boot"
+    place = f"{program_path(cluster.job)}:{found.line}"
+    if found.engine == "python":
+        return f"{ENGINE_NAMES['python']}: {found.evidence}"
+    return f"{ENGINE_NAMES[found.engine]}: {found.evidence} found in {place}"
+
+
+def _machines(cluster: Cluster) -> str:
+    master, worker, workers = cluster.master.flavor, cluster.worker.flavor, cluster.workers
+    if workers == 0:
+        told = f"1 master, {master}"
+    else:
+        plural = "worker" if workers == 1 else "workers"
+        each = f"{master} each" if master == worker else f"{master} and {worker}"
+        told = f"1 master + {workers} {plural}, {each}"
+    if master not in FLAVORS or worker not in FLAVORS:
+        return told
+    cores = FLAVORS[master][0] + workers * FLAVORS[worker][0]
+    memory = FLAVORS[master][1] + workers * FLAVORS[worker][1]
+    instances = f"{cluster.nnodes} instance" + ("s" if cluster.nnodes > 1 else "")
+    return f"{told}; quota needed: {instances}, {cores:,} core{'s' if cores > 1 else ''}, {memory:,g} GiB"
+
+
+def _size(plan: Plan) -> str:
+    sizes = plan.sizes
+    resources = len(plan.template.section("resources"))
+    kib = len(plan.text.encode()) / 1024
+    return f"{kib:.0f} KiB, {resources} resources; user data {sizes['total']:,} of {sizes['limit']:,} bytes"
