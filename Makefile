@@ -1,0 +1,39 @@
+# Everything starts from python3 (with venv), git and make; the environments are made where they are missing.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+HOTRUN := $(PYTHON) cloud/generator.py
+DEMO_WORKERS ?= 2
+DEMO_DIR := .build/demo
+
+.PHONY: help demo test lint format pins clean $(addprefix test-,unit heat node payload rehearse)
+
+help:  ## this list
+	@echo "usage: make TARGET"; awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  sizes: first start 3 MB; demo and test load up to 3 GB once (torch), 6 GB on disk; heat 60 MB"
+
+demo:  ## this repository as a template for a master and two workers, then rehearsed here (about 3 GB to load once)
+	@mkdir -p $(DEMO_DIR)
+	@echo "The rehearsal loads torch once: up to 3 GB, 6 GB on disk, kept in uv's cache for the next time."
+	$(HOTRUN) generate --repo . --workers $(DEMO_WORKERS) --requirements payload --entrypoint main.py --out $(DEMO_DIR)/template.yml --force
+	$(HOTRUN) rehearse $(DEMO_DIR)/template.yml --source .
+
+test:  ## every level: unit, heat, node, payload, rehearse (up to 3 GB to load once, about 10 minutes)
+	$(PYTHON) tests/levels.py
+
+test-unit test-heat test-node test-payload test-rehearse: test-%:
+	$(PYTHON) tests/levels.py $*
+
+lint:  ## ruff, mypy --strict, the boot script by shellcheck, the forms of files
+	@python="$$($(PYTHON) cloud/bootstrap.py test)" && set -x \
+	  && "$$python" -m ruff check . && "$$python" -m ruff format --check . \
+	  && "$$python" -m mypy && "$$(dirname "$$python")/shellcheck" .ci/run
+
+format:  ## ruff's fixes and form
+	@python="$$($(PYTHON) cloud/bootstrap.py test)" && "$$python" -m ruff check --fix . ; "$$python" -m ruff format .
+
+pins:  ## the newest versions with hashes into requirements/
+	$(PYTHON) cloud/bootstrap.py pins
+
+clean:  ## what was built here: environments, reports, runs
+	rm -rf .venv .build runs .pytest_cache .mypy_cache .ruff_cache .coverage
