@@ -1,6 +1,6 @@
 """The master's service: it knows every node, starts and stops them together, and takes what they bring.
 
-It serves one HTTP port on the master's private address (service.py). Every request carries the stack's secret.
+It serves one port on the master's private address (service.py); every request carries the stack's secret.
 """
 
 from __future__ import annotations

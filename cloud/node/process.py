@@ -120,16 +120,20 @@ def run(
     child = Child(argv, env=env, cwd=cwd, log=log, owner=owner)
     try:
         while child.returncode is None:
-            if cancelled():
-                raise Cancelled
-            if time.monotonic() > deadline:
-                raise TookTooLong
+            _check(cancelled, deadline)
             time.sleep(0.05)
     except BaseException:
         child.kill()
         raise
     child.finish_reading()
     return child.returncode, list(child.tail)
+
+
+def _check(cancelled: Callable[[], bool], deadline: float) -> None:
+    if cancelled():
+        raise Cancelled
+    if time.monotonic() > deadline:
+        raise TookTooLong
 
 
 def sweep(tag: str) -> int:

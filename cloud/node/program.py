@@ -52,7 +52,7 @@ def _context(the_job: Job, root: str) -> Context:
     layout, base_url = Layout(Path(root or "/")), os.environ.get("HOTRUN_METADATA_URL", machine.METADATA_URL)
     quiet = Console("unknown")
     identity = machine.identity(base_url, time.monotonic() + 120, quiet.say)
-    os.umask(0o022)  # the boot text's is stricter, for the job's secret; the program's user must read the rest
+    os.umask(0o022)  # the boot text's is stricter, for the job's secret; all else may be read
     for directory in (layout.root / "opt/hotrun", layout.environments):
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o755)

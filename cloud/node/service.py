@@ -79,16 +79,16 @@ class Handler(BaseHTTPRequestHandler):
         if self._rank() is None:
             return
         coordinator = self.server.coordinator
+        path = coordinator.store.shared(unquote(self.path.partition("/shared/")[2]))
         if self.path == "/status":
             with coordinator.changed:
                 self._answer({"members": [vars(member) for member in coordinator.gang.members]})
-            return
-        path = coordinator.store.shared(unquote(self.path.partition("/shared/")[2]))
-        if not path.is_file():
-            return self._refuse(404, "not published")
-        self._head(200, path.stat().st_size)
-        with path.open("rb") as file:
-            shutil.copyfileobj(file, self.wfile, 1 << 20)
+        elif path.is_file():
+            self._head(200, path.stat().st_size)
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, self.wfile, 1 << 20)
+        else:
+            self._refuse(404, "not published")
 
     def log_message(self, *_: Any) -> None:
         """Nothing: the nodes' own logs tell it."""

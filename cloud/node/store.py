@@ -30,7 +30,7 @@ class Store:
 
     def shared(self, name: str) -> Path:
         """Where the shared file `name` lies or will lie. Raises ValueError when it leads elsewhere."""
-        return self._below(self._shared, name.replace("/", "-"))
+        return self._below(self._shared, name.replace("/", "-") or "nothing")
 
     def keep_shared(self, name: str, source: Readable, size: int) -> None:
         """Take a shared file, whole or not at all."""

@@ -116,7 +116,9 @@ def test_three_ranks_judge_every_image_once(tmp_path: Path, mnist_root: Path) ->
     assert (result["world_size"], result["net"], result["epochs"]) == (3, "lenet", 1)
     assert "of 10,000 images" in outputs[0]
     # 10,000 answers counted once make a multiple of 1/10,000
-    assert result["test_accuracy"] * 10_000 == pytest.approx(round(result["test_accuracy"] * 10_000), abs=1e-6)
+    assert result["test_accuracy"] * 10_000 == pytest.approx(
+        round(result["test_accuracy"] * 10_000), abs=1e-6
+    )
 
 
 @pytest.mark.payload

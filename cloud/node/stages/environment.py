@@ -102,7 +102,7 @@ def _require_disk(context: Context, loads: bool, has_torch: bool) -> None:
     if loads and free < needed:
         raise StageFailed(
             "disk-full",
-            f"{context.identity.name} has {free / _GIB:.1f} GiB of disk free and needs {needed / _GIB:.0f} GiB",
+            f"{context.identity.name} has {free / _GIB:.1f} GiB of free disk and needs {needed / _GIB:.0f}",
             fix="choose a flavor with a larger disk",
         )
 
