@@ -20,8 +20,9 @@ def run(context: Context, deadline: float) -> str:
     coordinator = context.coordinator
 
     def look() -> dict[str, Any] | None:
-        if coordinator is not None:
-            context.waiting(f"waiting for {coordinator.waiting_for()}")
+        missing = coordinator.waiting_for() if coordinator is not None else ""
+        if missing:
+            context.waiting(f"waiting for {missing}")
         return link.heard("go")
 
     context.found["go"] = link.wait_for(look, deadline)

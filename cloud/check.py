@@ -1,0 +1,49 @@
+"""Template text -> every problem that can be found without a cloud. Pure, and never raises.
+
+What is looked at: cloud/structure.py (form), cloud/limits.py (sizes, what machines
+receive), cloud/exposure.py (ports, addresses, secrets).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cloud import exposure, limits, parameters, structure
+from cloud.document import Template, load
+from cloud.errors import Problem, ProblemsFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_NOTHING: Mapping[str, Any] = {}
+
+
+def problems(text: str, overrides: Mapping[str, Any] = _NOTHING, name: str = "template.yml") -> list[Problem]:
+    """Return all findings in the order of the file, those about overrides first."""
+    try:
+        template = load(text, name)
+    except ProblemsFound as found:
+        return list(found.problems)
+    return of_template(template, overrides)
+
+
+def of_template(template: Template, overrides: Mapping[str, Any] = _NOTHING) -> list[Problem]:
+    """Return all findings about a template that was read."""
+    _, about_defaults = parameters.values(template, _NOTHING)
+    values, about_values = parameters.values(template, overrides)
+    found = [*about_values, *about_defaults, *structure.problems(template)]
+    is_complete = set(template.section("parameters")) <= set(values)
+    if is_complete and not any(problem.code.endswith("-undefined") for problem in found):
+        found += limits.problems(template, values)
+        found += exposure.problems(template, values)
+    return sorted(dict.fromkeys(found), key=_line)
+
+
+def is_error(found: Iterable[Problem]) -> bool:
+    """Whether anything found keeps the template from being used."""
+    return any(problem.level == "error" for problem in found)
+
+
+def _line(problem: Problem) -> int:
+    line = problem.where.rpartition(":")[2]
+    return int(line) if line.isdigit() else 0

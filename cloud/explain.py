@@ -1,0 +1,180 @@
+"""Plan -> plain words: what each resource, parameter, output and stage is for; and the node's own files.
+
+`explain` is pure; `unpack` writes files.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cloud import check, limits, placeholders, resolve, userdata
+from cloud.errors import Problem, ProblemsFound
+from cloud.model import MAX_ARGS_CHARACTERS
+from cloud.node.console import STAGES
+from cloud.parameters import redacted
+from cloud.plan import Plan, cluster_line, job_line, network_line, source_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_WIDTH = 20
+
+RESOURCES = {
+    "network": "a private network of the cluster's own",
+    "subnet": "its range of addresses and its DNS servers",
+    "router": "the way out to the external network; none when external_network is empty",
+    "router_interface": "joins the private network to the router; machines wait for it, to be online at once",
+    "security_group": "lets in SSH from ssh_cidr and everything between the machines, nothing else",
+    "secret": "32 characters that Heat makes up at launch; machines know each other by it",
+    "gate_handle": "the address and the credentials by which the master reports, and nothing else",
+    "master_port": "the master's place on the network, made first so that every machine knows its address",
+    "floating_ip": "the master's address from outside, for SSH",
+    "boot": "the one script that every machine runs: the job, the node program, and how to start it",
+    "master": "the machine of rank 0: clones, coordinates, trains, reports",
+    "worker_group": "the workers, numbered from 1; the number is the rank",
+    "gate": "keeps the stack in progress until the master says that all machines met, or why not",
+}
+OUTPUTS = {
+    "master_ip": "the master's private address",
+    "floating_ip": "its address from outside",
+    "ssh": "the command to log in with",
+    "workers": "how many workers there are",
+    "status": "what the master reported: the gate, later the result with its proof",
+}
+FACTS = (
+    "addresses, secret, the stack's name and the signal's credentials are placeholders: "
+    "only a cloud, or a rehearsal, has the real ones"
+)
+
+
+def explain(plan: Plan) -> str:
+    """Return what a template would do, section by section; what is wrong with it comes first."""
+    sections = [
+        ("problems", _problems(plan)),
+        ("in short", _short(plan)),
+        ("parameters", _parameters(plan)),
+        ("resources", _resources(plan)),
+        ("on every machine", _stages()),
+        ("user data, in bytes", _sizes(plan)),
+        ("outputs", _outputs(plan)),
+    ]
+    told = [(title, lines) for title, lines in map(_read, sections) if lines]
+    blocks = ["\n".join([title, *(f"  {line}".rstrip() for line in lines)]) for title, lines in told]
+    return f"{plan.template.name}\n\n" + "\n\n".join(blocks) + "\n"
+
+
+def unpack(plan: Plan, directory: Path) -> list[Path]:
+    """Write what a machine gets into a directory and return the files, in order.
+
+    The node program as the template carries it (without comments), and the user data of the master and of
+    one worker as they would be with placeholder facts. Raises ProblemsFound for what can't be resolved or
+    unpacked; nothing is written then.
+    """
+    facts = placeholders.facts(plan.parameters)
+    try:
+        files = dict(userdata.node_program(plan.template.boot))
+    except ValueError as error:
+        where = plan.template.where("resources", "boot")
+        raise ProblemsFound(Problem(code="node-program-damaged", what=str(error), where=where)) from error
+    for rank in range(min(plan.workers, 1) + 1):
+        resolved = resolve.node(plan.template, plan.parameters, rank, facts)
+        files[f"user_data.{resolved.name}"] = resolved.user_data
+        files[f"metadata.{resolved.name}"] = _lines_of(resolved.metadata)
+    root = directory.resolve()
+    written = []
+    for name, content in files.items():
+        path = (root / name).resolve()
+        if root not in path.parents:  # an archive made by somebody else may name any path
+            raise ProblemsFound(
+                Problem(code="node-program-damaged", what=f"the node program has a file {name}")
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        written.append(path)
+    return written
+
+
+def _read(section: tuple[str, Iterator[str]]) -> tuple[str, list[str]]:
+    """Take the lines of a section as far as they come: a broken template is explained as far as possible."""
+    title, lines = section
+    found: list[str] = []
+    try:
+        found.extend(lines)
+    except ProblemsFound as stopped:
+        found.append(f"(can't be told: {stopped.problems[0].what})")
+    return title, found
+
+
+def _problems(plan: Plan) -> Iterator[str]:
+    for problem in plan.problems:
+        yield f"{problem.level}: {problem.where}: {problem.what}"
+        if problem.fix:
+            yield f"  fix   {problem.fix}"
+        if problem.level != "note":
+            yield f"  docs  {problem.docs}"
+    if check.is_error(plan.problems):
+        yield "what follows is told as far as the file can be understood"
+
+
+def _short(plan: Plan) -> Iterator[str]:
+    yield cluster_line(plan)
+    yield network_line(plan)
+    yield f"clones {source_line(plan)}"
+    yield f"runs   {job_line(plan)}"
+
+
+def _parameters(plan: Plan) -> Iterator[str]:
+    in_form = set(_form(plan))
+    for name, schema in plan.template.section("parameters").items():
+        shown = _shown(plan.parameters.get(name, schema.get("default")))
+        hidden = "" if name in in_form else " (not in the dashboard's form)"
+        yield f"{name:<{_WIDTH}}{shown}"
+        yield f"{'':<{_WIDTH}}{schema.get('description') or schema.get('label', '')}{hidden}"
+
+
+def _form(plan: Plan) -> Iterator[str]:
+    """Yield the parameters that the dashboard shows."""
+    groups = plan.template.document.get("parameter_groups")
+    for group in groups if isinstance(groups, list) else []:
+        names = group.get("parameters") if isinstance(group, dict) else None
+        yield from map(str, names if isinstance(names, list) else [])
+
+
+def _resources(plan: Plan) -> Iterator[str]:
+    for name, resource in plan.template.section("resources").items():
+        told = RESOURCES.get(name, "not made by hotrun; added by hand")
+        yield f"{name:<{_WIDTH}}{told}"
+        yield f"{'':<{_WIDTH}}{resource.get('type', 'no type')}{_condition(resource)}"
+
+
+def _condition(resource: dict[str, Any]) -> str:
+    return f", if {resource['condition']}" if "condition" in resource else ""
+
+
+def _stages() -> Iterator[str]:
+    yield f"{'boot':<{_WIDTH}}writes the job, unpacks the node program and starts it as hotrun.service"
+    for stage, told in STAGES.items():
+        yield f"{stage:<{_WIDTH}}{told}"
+
+
+def _sizes(plan: Plan) -> Iterator[str]:
+    for part, size in limits.sizes(plan.template, plan.parameters).items():
+        yield f"{part:<{_WIDTH}}{size:>7,}"
+    yield f"at worst: {MAX_ARGS_CHARACTERS:,} characters of arguments that take 12 bytes each"
+    yield FACTS
+
+
+def _outputs(plan: Plan) -> Iterator[str]:
+    for name, output in plan.template.section("outputs").items():
+        yield f"{name:<{_WIDTH}}{OUTPUTS.get(name) or output.get('description', 'added by hand')}"
+
+
+def _shown(value: Any) -> str:
+    if value in (None, "", []):
+        return "(empty)"
+    return redacted(",".join(map(str, value)) if isinstance(value, list) else value)
+
+
+def _lines_of(metadata: dict[str, str]) -> bytes:
+    return "".join(f"{key}={text}\n" for key, text in metadata.items()).encode()

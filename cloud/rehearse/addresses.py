@@ -1,0 +1,74 @@
+"""A loopback network of a rehearsal's own: 127.x.y.0/24, claimed for as long as the process lives.
+
+The claim is an abstract socket name: the kernel keeps one per network namespace, exactly as it does
+the addresses, and forgets it with its last holder. No file is left and no other user can be in the way.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from dataclasses import dataclass
+
+from cloud.errors import Problem, ProblemsFound, RequestError
+
+MAX_NODES = 250  # 127.x.y.2 to 127.x.y.251
+_NETWORKS = [f"127.{second}.{third}" for second in range(64, 68) for third in range(1, 255)]
+
+
+@dataclass(frozen=True, slots=True)
+class Loopback:
+    """A claimed network; `close` gives it back."""
+
+    prefix: str
+    """The first three numbers: 127.64.1."""
+    claim: socket.socket
+
+    @property
+    def services(self) -> str:
+        """Where the stand-ins listen."""
+        return f"{self.prefix}.1"
+
+    def node(self, rank: int) -> str:
+        """The address of the machine with this rank."""
+        return f"{self.prefix}.{2 + rank}"
+
+    def close(self) -> None:
+        """Let others have the network."""
+        self.claim.close()
+
+
+def claim(nnodes: int) -> Loopback:
+    """Claim the first free network.
+
+    Raises RequestError for more machines than fit and ProblemsFound where there is no such loopback.
+    """
+    if nnodes > MAX_NODES:
+        raise RequestError(
+            Problem(
+                code="too-many-machines",
+                what=f"workers is {nnodes - 1}, but a rehearsal has addresses for {MAX_NODES - 1}",
+                fix="rehearse with fewer: --workers 2 shows the same",
+            )
+        )
+    if sys.platform != "linux":
+        raise ProblemsFound(
+            Problem(
+                code="rehearsal-needs-linux",
+                what=f"rehearse needs Linux (/proc, 127.0.0.0/8); this is {sys.platform}",
+                fix="run it in a Linux container or virtual machine",
+            )
+        )
+    for prefix in _NETWORKS:
+        holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            holder.bind(f"\0hotrun-network-{prefix}")
+        except OSError:  # another rehearsal has it
+            holder.close()
+            continue
+        return Loopback(prefix, holder)
+    raise ProblemsFound(
+        Problem(
+            code="no-free-network", what=f"all {len(_NETWORKS)} loopback networks are in use by rehearsals"
+        )
+    )

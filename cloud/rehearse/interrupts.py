@@ -1,0 +1,43 @@
+"""Ctrl-C and the terminal's end become a count that the session looks at; nothing is torn in the middle."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
+_TWICE_WITHIN_S = 3.0
+
+
+class Interrupts:
+    """While active, SIGINT, SIGTERM and SIGHUP are counted. Outside the main thread it stays passive."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        """The signal that came first, or empty."""
+        self.is_urgent = False
+        """Whether a second one followed quickly."""
+        self._at = 0.0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.name and now - self._at < _TWICE_WITHIN_S:
+            self.is_urgent = True
+        self.name, self._at = self.name or signal.Signals(number).name, now

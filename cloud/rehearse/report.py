@@ -1,0 +1,199 @@
+"""What a rehearsal found, as the document of `--json` and as the screen that a person reads. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cloud.errors import Problem
+
+State = Literal["done", "failed", "running"]
+
+NOT_SHOWN = {"process": "ports, firewall, systemd, cloud-init, power-off"}
+LOG_LINES_SHOWN = 8
+_FIGURES = ("result.json", "metrics.csv", "loss.png", "predictions.csv")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReport:
+    """How one machine fared."""
+
+    name: str
+    rank: int
+    address: str
+    state: str
+    stages: dict[str, float]
+    last_stage: str = ""
+    """The stage it was in when it ended."""
+
+    def as_json(self) -> dict[str, Any]:
+        """One entry of `nodes`."""
+        return {
+            "name": self.name, "rank": self.rank, "address": self.address,
+            "state": self.state, "stages": self.stages,
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        if self.state == "failed":
+            return f"failed: {self.last_stage}" if self.last_stage else "failed"
+        if self.state in ("stopped", "running") and self.last_stage:
+            return f"{'stopped' if self.state == 'stopped' else 'ended'} in {self.last_stage}"
+        return self.state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A rehearsal that started, and how it ended."""
+
+    name: str
+    level: str
+    state: State
+    exit_code: int
+    expected: int
+    proven: int
+    backend: str
+    gradient_bytes: int
+    nodes: tuple[NodeReport, ...]
+    result: dict[str, Any]
+    run_dir: Path
+    attempts: int
+    problems: tuple[Problem, ...]
+    seconds: float
+    """From the first machine's start to the last one's end."""
+    places: dict[int, str]
+    """Index of a problem -> `logs/worker-1.log:118` where it can be read."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `--json`, also kept as status.json."""
+        return {
+            "schema": 1, "name": self.name, "level": self.level,
+            "state": self.state, "exit_code": self.exit_code,
+            "world_size": {"expected": self.expected, "proven": self.proven, "backend": self.backend},
+            "nodes": [node.as_json() for node in self.nodes],
+            "result": self.result, "run_dir": str(self.run_dir), "attempts": self.attempts,
+            "problems": [problem.as_json() for problem in self.problems],
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        return "\n".join(_success(self) if self.state == "done" else _failure(self))
+
+    @property
+    def errors(self) -> list[tuple[int, Problem]]:
+        """The problems that decided, with their index."""
+        return [(index, problem) for index, problem in enumerate(self.problems) if problem.level == "error"]
+
+
+def machines(count: int) -> str:
+    """`1 machine`, `3 machines`."""
+    return f"{count} machine" + ("" if count == 1 else "s")
+
+
+def _success(report: Report) -> list[str]:
+    lines = [_as_one(report)]
+    figures = _result_line(report.result)
+    if figures:
+        lines.append(figures)
+    lines.append(f"not shown at this level: {NOT_SHOWN[report.level]}")
+    lines += _other_problems(report)
+    return [*lines, "", *_where(report)]
+
+
+def _as_one(report: Report) -> str:
+    backend = report.backend if report.backend != "none" else ""
+    details = [f"world size {report.proven} of {report.expected}", backend]
+    if report.gradient_bytes:
+        details.append(f"{size(report.gradient_bytes)} of gradients")
+    told = ", ".join(detail for detail in details if detail)
+    if report.proven < report.expected:
+        return f"{machines(len(report.nodes))} trained separately, which was allowed ({told})"
+    how = "trained as one" if len(report.nodes) > 1 else "trained"
+    return f"{machines(len(report.nodes))} {how} ({told})"
+
+
+def _result_line(result: dict[str, Any]) -> str:
+    parts = []
+    accuracy = result.get("test_accuracy")
+    if isinstance(accuracy, int | float):
+        parts.append(f"test accuracy {accuracy * 100 if accuracy <= 1 else accuracy:.2f} %")
+    epochs, seconds = result.get("epochs"), result.get("train_seconds")
+    if isinstance(seconds, int | float):
+        begin = f"{epochs} epoch{'' if epochs == 1 else 's'} in" if isinstance(epochs, int) else "trained for"
+        parts.append(f"{begin} {seconds:.1f} s")
+    speed = result.get("images_per_second")
+    if isinstance(speed, int | float):
+        parts.append(f"{speed:,.0f} images/s")
+    return "   ".join(parts)
+
+
+def _where(report: Report) -> list[str]:
+    kept = [name for name in _FIGURES if (report.run_dir / "results" / name).exists()]
+    found = [*(f"results/{name}" for name in kept), "logs/"]
+    found += [f"{name}/" for name in ("proof",) if (report.run_dir / name).is_dir()]
+    directory = f"{report.run_dir}/"
+    width = max(len(directory), len("next")) + 4
+    template = report.run_dir / "template.yml"
+    return [
+        f"{directory:{width}}{'  '.join(found)}",
+        f"{'next':{width}}openstack stack create -t {template} {report.name}",
+        f"{'':{width}}or upload it in Horizon: Orchestration > Stacks",
+    ]
+
+
+def _failure(report: Report) -> list[str]:
+    errors = report.errors
+    if not errors:
+        return ["the rehearsal failed; nothing left running", "", *_states(report)]
+    index, first = errors[0]
+    lines = [_headline(report, first), "", f"  {_sentence(first)}"]
+    lines += [f"    {line[:200]}" for line in first.log[-LOG_LINES_SHOWN:]]
+    if first.fix:
+        lines.append(f"  fix    {first.fix}")
+    if index in report.places:
+        lines.append(f"  log    {report.run_dir / report.places[index]}")
+    lines.append(f"  docs   {first.docs}")
+    lines += [
+        f"  also   {problem.node + ': ' if problem.node else ''}{problem.what}" for _, problem in errors[1:10]
+    ]
+    if len(errors) > 10:
+        lines.append(f"  and {len(errors) - 10} more")
+    lines += _other_problems(report)
+    return [*lines, "", *_states(report), "", f"kept in {report.run_dir}/"]
+
+
+def _headline(report: Report, first: Problem) -> str:
+    end = "all machines stopped, nothing left running"
+    if report.exit_code == 130:
+        return f"interrupted after {report.seconds:.0f} s; {end}; files are left in {report.run_dir}/"
+    if report.exit_code == 6:
+        return f"the deadline passed after {report.seconds:.0f} s; {end}"
+    if not first.node:
+        return f"the rehearsal failed after {report.seconds:.0f} s; {end}"
+    stage = f" in {first.stage}" if first.stage else ""
+    stages = next((node.stages for node in report.nodes if node.name == first.node), {})
+    after = f" after {stages[first.stage]:.0f} s" if first.stage in stages else ""
+    return f"{first.node} failed{stage}{after}; {end}"
+
+
+def _sentence(problem: Problem) -> str:
+    return f"{problem.where}: {problem.what}" if problem.where else problem.what
+
+
+def _states(report: Report) -> list[str]:
+    width = max(len(node.name) for node in report.nodes) + 3
+    return [f"{node.name:{width}}{node}" for node in report.nodes]
+
+
+def _other_problems(report: Report) -> list[str]:
+    return [f"{problem.level}: {problem.what}" for problem in report.problems if problem.level != "error"]
+
+
+def size(count: float) -> str:
+    """Bytes for people: `310 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            return f"{count:,.0f} {unit}" if unit != "GB" else f"{count:,.1f} GB"
+        count /= 1000
+    raise AssertionError("unreachable")

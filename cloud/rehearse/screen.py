@@ -1,0 +1,131 @@
+"""A rehearsal while it runs: one merged log with names, and at a terminal a table of machines and stages."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol, Self
+
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cloud.node.console import STAGES
+from cloud.rehearse.report import machines as count_machines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+
+    from cloud.rehearse.follow import Machine
+
+SHOWN_STAGES = ("network", "source", "environment", "rendezvous", "train")
+MAX_ROWS = 20
+_REFRESH_PER_S = 4
+
+
+class Ui(Protocol):
+    """The part of `cloud.ui` that a rehearsal needs."""
+
+    @property
+    def progress(self) -> Console:
+        """Where progress goes: standard error."""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing but the result is wanted."""
+
+
+class Screen:
+    """Shows lines and stages; with `--quiet` nothing."""
+
+    def __init__(self, ui: Ui, title: str, machines: Iterable[Machine]) -> None:
+        self._console, self._quiet, self._title = ui.progress, ui.is_quiet, title
+        self._machines = list(machines)
+        self._width = max(len(machine.name) for machine in self._machines)
+        self._began_at = time.monotonic()
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self._quiet:
+            return self
+        if self._console.is_terminal:
+            self._live = Live(
+                console=self._console,
+                get_renderable=self._table,
+                refresh_per_second=_REFRESH_PER_S,
+                transient=False,
+            )
+            self._live.start()
+        else:
+            self.say(self._title)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, sentence: str) -> None:
+        """One line of the rehearsal itself."""
+        if not self._quiet:
+            self._print(sentence)
+
+    def line(self, name: str, text: str) -> None:
+        """One line of a machine's log."""
+        if not self._quiet:
+            self._print(f"{name:{self._width}} │ {text}")
+
+    def stage(self, machine: Machine, fields: dict[str, str]) -> None:
+        """A stage that ended, as a line where there is no table."""
+        if self._quiet or self._live is not None or fields.get("state") == "begin":
+            return
+        seconds = machine.stages.get(fields["stage"], 0.0)
+        told = fields.get("what") or fields.get("detail", "")
+        told = f": {told}" if told else ""
+        self.line(machine.name, f"{fields['stage']} {fields.get('state', '')} ({seconds:.1f} s){told}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(Text(_printable(text)), soft_wrap=True, highlight=False)
+
+    def _table(self) -> Group:
+        seconds = int(time.monotonic() - self._began_at)
+        title = Text(f"{self._title}   {seconds // 60:02d}:{seconds % 60:02d}", style="bold")
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for column in ("machine", *SHOWN_STAGES):
+            table.add_column(column, no_wrap=True, style="bold" if column == "machine" else "")
+        for machine in self._rows():
+            table.add_row(machine.name, *(_cell(machine, stage) for stage in SHOWN_STAGES))
+        hidden = len(self._machines) - MAX_ROWS
+        if hidden > 0:
+            table.caption = f"and {count_machines(hidden)} more"
+        return Group(title, table)
+
+    def _rows(self) -> list[Machine]:
+        """The machines that are behind come first when not all fit; else all in order."""
+        if len(self._machines) <= MAX_ROWS:
+            return self._machines
+        order = list(STAGES)
+        behind = sorted(
+            self._machines, key=lambda machine: order.index(machine.stage) if machine.stage in order else -1
+        )
+        return sorted(behind[:MAX_ROWS], key=lambda machine: machine.rank)
+
+
+def _printable(text: str) -> str:
+    """A program's control characters are shown, not obeyed."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c == "\t" else f"\\x{ord(c):02x}" for c in text)
+
+
+def _cell(machine: Machine, stage: str) -> Text:
+    if machine.stage == stage and machine.stage_state == "begin" and not machine.has_ended:
+        return Text(machine.progress if stage == "train" and machine.progress else "…")
+    if machine.failure.get("stage") == stage:
+        return Text("failed", style="red")
+    if stage not in machine.stages:
+        return Text("")
+    if machine.stage == stage and machine.stage_state == "stopped":
+        return Text("stopped")
+    return Text(f"{machine.stages[stage]:.1f}s", style="green")

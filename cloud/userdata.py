@@ -1,0 +1,86 @@
+"""Boot script + node program -> the user data of every machine, the job's place still open.
+
+Pure: reads only the program's own files. Heat puts the job in the place of `JOB_TOKEN`; no
+line of the archive holds that token or an end of a heredoc.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+
+import jinja2
+
+from cloud import archive, assets
+
+JOB_TOKEN = "@@JOB@@"  # noqa: S105  # a place, not a secret
+MAX_USER_DATA_BYTES = 49_149  # 65,535 base64 characters, nova's servers schema; more makes stacks undeletable
+MAX_BODY_BYTES = 40_000  # leaves 9,149 for the job, of which about 800 are the signal's
+_ARCHIVE = re.compile(r"<<'HOTRUN_NODE'\n(.*?)\nHOTRUN_NODE\n", re.DOTALL)
+_SHA256 = re.compile(r"^program_sha256=([0-9a-f]{64})$", re.MULTILINE)
+
+
+def boot_text() -> str:
+    """Return the boot script of every machine, `JOB_TOKEN` in the place of the job."""
+    tar = archive.tar_bytes(archive.node_files())
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  # shell, not HTML; every value is filtered
+    )  # fmt: skip
+    environment.filters["sh"] = lambda value: shlex.quote(str(value))
+    environment.filters["heredoc"] = _heredoc
+    script = environment.from_string(assets.BOOT_SCRIPT.read_text(encoding="utf-8"))
+    return script.render(sha256=hashlib.sha256(tar).hexdigest(), archive=archive.packed(tar), token=JOB_TOKEN)
+
+
+def _heredoc(line: str) -> str:
+    """Return a line of a quoted heredoc; ValueError for one that would end it or be replaced by Heat."""
+    if "HOTRUN_" in line or JOB_TOKEN in line or line != line.strip():
+        msg = f"the archive has a line that can't stand in the boot script: {line[:40]}"
+        raise ValueError(msg)
+    return line
+
+
+def program_sha256(boot: str) -> str:
+    """Return the SHA-256 that a boot text expects of its node program's tar, empty when it names none."""
+    found = _SHA256.search(boot)
+    return found[1] if found else ""
+
+
+def program_text(boot: str) -> str:
+    """Return the archive of a boot text as it stands there, empty when it has none."""
+    found = _ARCHIVE.search(boot)
+    return found[1] if found else ""
+
+
+def node_program(boot: str) -> dict[str, bytes]:
+    """Unpack the program that a boot text carries: path -> content.
+
+    Raises ValueError with one sentence when the archive is missing, damaged or not the one that was packed.
+    """
+    packed, expected = program_text(boot), program_sha256(boot)
+    if not packed or not expected:
+        raise ValueError("the boot script has lost the node program or its SHA-256")
+    return archive.unpacked(packed, expected)
+
+
+def with_job(boot: str, job: str) -> str:
+    """Return the user data: the boot text with the job in its place."""
+    return boot.replace(JOB_TOKEN, job)
+
+
+def sizes(boot: str, job: str = "", worst_job: str = "") -> dict[str, int]:
+    """Return what each part of the user data takes, in bytes, in the order it is shown."""
+    program = len(program_text(boot).encode())
+    body = len(with_job(boot, "").encode())
+    line, worst = len(job.encode()), len(worst_job.encode())
+    return {
+        "boot script": body - program,
+        "node program": program,
+        "job line": line,
+        "job line at worst": worst,
+        "total": body + line,
+        "total at worst": body + worst,
+        "limit": MAX_USER_DATA_BYTES,
+    }

@@ -1,0 +1,50 @@
+"""The templates of docs/examples as they were last accepted, beside this file.
+
+    python -m tests.golden.accept
+
+writes them anew; `git diff tests/golden` then shows what changed for every cluster. The node program is one
+line in them, without its hash: they are about the template, and the program has tests of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cloud import __version__, config, hot
+
+HERE = Path(__file__).parent
+EXAMPLES = sorted((HERE.parents[1] / "docs" / "examples").glob("*.yml"))
+COMMAND = "python -m tests.golden.accept"
+
+_ARCHIVE = re.compile(r"(<<'HOTRUN_NODE'\n)(?: *\S+\n)+?( *HOTRUN_NODE\n)")
+_SHA256 = re.compile(r"(program_sha256=)[0-9a-f]{64}\n")
+
+
+def golden(example: Path) -> str:
+    """Return the template of an example, without the node program."""
+    text = hot.text(config.cluster_from_file(example))
+    text = text.replace(f"hotrun {__version__}", "hotrun <version>", 1)
+    text, archives = _ARCHIVE.subn(r"\1            <node program>\n\2", text)
+    text, hashes = _SHA256.subn(r"\1<sha256>\n", text)
+    if (archives, hashes) != (1, 1):
+        raise ValueError(f"{example} has {archives} node programs and {hashes} hashes")
+    return text
+
+
+def accepted(example: Path) -> Path:
+    """Return the file that holds an example's accepted template."""
+    return HERE / f"{example.stem}.golden.yml"
+
+
+def main() -> None:
+    """Accept every example as it is now."""
+    for stale in set(HERE.glob("*.golden.yml")) - {accepted(example) for example in EXAMPLES}:
+        stale.unlink()
+    for example in EXAMPLES:
+        accepted(example).write_text(golden(example), encoding="utf-8")
+    print(f"accepted {len(EXAMPLES)} templates in {HERE}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cloud.errors import ProblemsFound
+from cloud.rehearse import Options, rehearse, source
+from tests.rehearse import fakes
+
+pytestmark = pytest.mark.process
+CLONES = (
+    """
+environ = {**os.environ, "GIT_CONFIG_GLOBAL": os.environ["HOTRUN_GITCONFIG"]}
+subprocess.run(["git", "clone", "--quiet", job["repo"], str(root / "src")], check=True, env=environ)
+say("MAIN " + (root / "src/main.py").read_text())
+say("REF " + job["ref"])
+"""
+    + fakes.TRAINS
+)
+
+
+def git(directory: Path, *command: str) -> str:
+    """Real git with an author."""
+    who = ("-c", "user.name=t", "-c", "user.email=t@t.invalid")
+    environ = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
+    done = subprocess.run(
+        ["git", "-C", str(directory), *who, *command], capture_output=True, text=True, check=True, env=environ
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A repository with one commit, in a directory with odd characters in its name."""
+    directory = tmp_path / "my 100% repo"
+    directory.mkdir()
+    (directory / "main.py").write_text("one")
+    git(directory, "init", "--quiet")
+    git(directory, "add", ".")
+    git(directory, "commit", "--quiet", "-m", "one")
+    return directory
+
+
+def test_machines_clone_the_directory_under_the_jobs_address(cache: Path, runs: Path, checkout: Path) -> None:
+    """The address stays in the job; git itself goes elsewhere, and ref is the directory's commit."""
+    ui = fakes.Ui()
+    report = rehearse(fakes.plan(CLONES, ref="v1"), Options(runs_dir=runs, source=checkout), ui)
+    assert report.exit_code == 0
+    commit = git(checkout, "rev-parse", "HEAD")
+    log = (runs / "digits-1/logs/worker-1.log").read_text().splitlines()
+    assert {"MAIN one", f"REF {commit}"} <= set(log)
+    assert f"ref is {commit[:7]} instead of v1" in ui.text
+
+
+def test_uncommitted_changes_are_named_and_not_used(cache: Path, runs: Path, checkout: Path) -> None:
+    """What runs is the commit; nothing in the directory changes, its index included."""
+    (checkout / "main.py").write_text("two")
+    index = (checkout / ".git/index").read_bytes()
+    ui = fakes.Ui()
+    rehearse(fakes.plan(CLONES), Options(runs_dir=runs, source=checkout), ui)
+    assert "MAIN one" in (runs / "digits-1/logs/master.log").read_text()
+    assert "uncommitted changes are not used: main.py" in ui.text
+    assert (checkout / ".git/index").read_bytes() == index
+
+
+def test_a_tree_without_git_is_snapshotted(cache: Path, runs: Path, tmp_path: Path) -> None:
+    """An unpacked archive works; environments and caches stay out, ignored files do not."""
+    tree = tmp_path / "unpacked"
+    (tree / ".venv").mkdir(parents=True)
+    (tree / ".venv/big").write_text("x")
+    (tree / ".gitignore").write_text("main.py\n")
+    (tree / "main.py").write_text("three")
+    report = rehearse(fakes.plan(CLONES), Options(runs_dir=runs, source=tree), fakes.Ui())
+    assert report.exit_code == 0
+    assert "MAIN three" in (runs / "digits-1/logs/master.log").read_text()
+    (src,) = cache.glob("nodes/*/0/master/src")
+    assert sorted(path.name for path in src.iterdir()) == [".git", ".gitignore", "main.py"]
+    assert not (tree / ".git").exists()
+
+
+def test_the_same_tree_makes_the_same_commit(tmp_path: Path) -> None:
+    """A snapshot's commit depends on the files alone."""
+    tree, scratch = tmp_path / "tree", tmp_path / "scratch"
+    tree.mkdir()
+    scratch.mkdir()
+    (tree / "main.py").write_text("x")
+    commits = [source.prepare(tree, scratch, lambda sentence: None).commit for _ in range(2)]
+    assert commits[0] == commits[1]
+
+
+def test_a_local_repository_needs_no_source(cache: Path, runs: Path, checkout: Path) -> None:
+    """A template whose repository is a path on this machine is cloned from there."""
+    report = rehearse(fakes.plan(CLONES, repo=str(checkout)), Options(runs_dir=runs), fakes.Ui())
+    assert report.exit_code == 0
+
+
+def test_another_source_replaces_a_local_repository(
+    cache: Path, runs: Path, checkout: Path, tmp_path: Path
+) -> None:
+    """git looks at a path before it looks at insteadOf, so the parameter itself changes."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "main.py").write_text("other")
+    options = Options(runs_dir=runs, source=other)
+    assert rehearse(fakes.plan(CLONES, repo=str(checkout)), options, fakes.Ui()).exit_code == 0
+    (log,) = runs.glob("*/logs/master.log")
+    assert "MAIN other" in log.read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to somebody else")
+def test_a_repository_of_another_owner_works(cache: Path, runs: Path, checkout: Path) -> None:
+    """git's ownership check is answered by the rehearsal's own gitconfig."""
+    for path in (checkout, *checkout.rglob("*")):
+        os.chown(path, 65534, 65534)
+    report = rehearse(fakes.plan(CLONES), Options(runs_dir=runs, source=checkout), fakes.Ui())
+    assert report.exit_code == 0
+
+
+def test_a_directory_that_cannot_stand_in_is_named(tmp_path: Path) -> None:
+    """No directory and no commit have codes of their own."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    git(empty, "init", "--quiet")
+    codes = []
+    for directory in (tmp_path / "missing", empty):
+        with pytest.raises(ProblemsFound) as caught:
+            source.prepare(directory, tmp_path, lambda sentence: None)
+        codes.append(caught.value.problems[0].code)
+    assert codes == ["source-missing", "source-no-commit"]
