@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cloud import rules
 from cloud.config import Given, problem_of, value_of
 from cloud.errors import Problem, RequestError
+from cloud.request import rules
 
 if TYPE_CHECKING:
     from collections.abc import Collection

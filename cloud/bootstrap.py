@@ -22,7 +22,7 @@ if __name__ == "__main__":  # as in generator.py: the checkout's root instead of
     HERE = os.path.dirname(os.path.realpath(__file__))
     sys.path[:] = [os.path.dirname(HERE)] + [entry for entry in sys.path if os.path.realpath(entry) != HERE]
 
-from cloud.environments import (
+from cloud.setup.environments import (
     PIP_LINE,
     ROOT,
     STAMP,
@@ -142,6 +142,6 @@ def _holds_packages(directory: str) -> bool:
 
 if __name__ == "__main__":
     _go_on(_newer_python, os.path.join(ROOT, "cloud", "bootstrap.py"))
-    from cloud import workshop
+    from cloud.setup import workshop
 
     sys.exit(workshop.main(sys.argv[1:]))

@@ -1,16 +1,17 @@
 """Template text -> every problem that can be found without a cloud. Pure, and never raises.
 
-What is looked at: cloud/structure.py (form), cloud/limits.py (sizes, what machines
-receive), cloud/exposure.py (ports, addresses, secrets).
+What is looked at: cloud/checks/structure.py (form), cloud/checks/limits.py (sizes, what machines
+receive), cloud/checks/exposure.py (ports, addresses, secrets).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloud import exposure, limits, parameters, structure
-from cloud.document import Template, load
+from cloud.checks import exposure, limits, structure
 from cloud.errors import Problem, ProblemsFound
+from cloud.template import parameters
+from cloud.template.document import Template, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloud import addresses, model, rules
+from cloud import model
 from cloud.errors import Problem, RequestError
-from cloud.profiles import DEFAULT_PROFILE, PROFILES
-from cloud.settings import BY_KEY, SETTINGS, Setting
+from cloud.request import addresses, rules
+from cloud.request.profiles import DEFAULT_PROFILE, PROFILES
+from cloud.request.settings import BY_KEY, SETTINGS, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -71,7 +72,7 @@ def request(flags: Mapping[str, Any], path: Path | None = None) -> Request:
     """Put a file and flags together; flags win. What is wrong is kept as problems, nothing is raised."""
     found = Request()
     if path is not None:
-        from cloud.request_file import entries
+        from cloud.request.file import entries
 
         found = found.with_entries(entries(path))
     return found.with_entries(_from_flags(flags))

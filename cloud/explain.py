@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloud import check, limits, placeholders, resolve, userdata
+from cloud import check, resolve, userdata
+from cloud.checks import limits
 from cloud.errors import Problem, ProblemsFound
 from cloud.model import MAX_ARGS_CHARACTERS
 from cloud.node.console import STAGES
-from cloud.parameters import redacted
 from cloud.plan import Plan, cluster_line, job_line, network_line, source_line
+from cloud.template import placeholders
+from cloud.template.parameters import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

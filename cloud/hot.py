@@ -1,6 +1,6 @@
 """Cluster -> HOT: plain dicts, one function per resource, and the one file made of them. Pure.
 
-What stands where, and why: docs/decisions/0001-the-spine.md. Parameters and the form: cloud/form.py.
+What stands where, and why: docs/decisions/0001-the-spine.md. Parameters and the form: cloud/template/form.py.
 The same cluster gives the same bytes.
 """
 
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloud import emit, form, provenance, userdata
+from cloud import userdata
+from cloud.template import emit, form, provenance
 
 if TYPE_CHECKING:
     from cloud.model import Cluster

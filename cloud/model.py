@@ -41,7 +41,7 @@ class Job:
     nproc_per_node: str = "auto"
     """Ranks on each node: auto (its GPUs, 1 without) or a number."""
     torch_index: str = "auto"
-    """Where torch comes from: auto (CPU wheels where offered and no GPU is there), cpu, or a URL."""
+    """Source of torch: auto (CPU wheels for machines without a GPU, where offered), cpu, or an index URL."""
     adapt: bool = False
     """Overrule what the script hard-codes about nodes and devices; each change is printed."""
     allow_single: bool = False

@@ -7,8 +7,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from cloud import provenance
 from cloud.errors import Problem, RequestError
+from cloud.template import provenance
 
 
 def check(path: Path, is_forced: bool) -> None:

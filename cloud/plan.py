@@ -9,11 +9,12 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cloud import check, limits
-from cloud import parameters as parameters_
-from cloud.document import Template, load
-from cloud.parameters import redacted
+from cloud import check
+from cloud.checks import limits
 from cloud.resolve import workers
+from cloud.template import parameters as parameters_
+from cloud.template.document import Template, load
+from cloud.template.parameters import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloud import addresses, rules
-from cloud.entrypoint import examine, parse_listing
 from cloud.errors import Problem
-from cloud.git import TIMED_OUT, Answer, GitMissing, git
-from cloud.refs import Refs, parse_refs
+from cloud.git.command import TIMED_OUT, Answer, GitMissing, git
+from cloud.git.entrypoint import examine, parse_listing
+from cloud.git.refs import Refs, parse_refs
+from cloud.request import addresses, rules
 
 if TYPE_CHECKING:
     from cloud.model import Job

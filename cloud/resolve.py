@@ -1,6 +1,6 @@
 """Template + parameters + facts -> what Heat hands to a node: user data and metadata, byte for byte. Pure.
 
-Only what a node receives is resolved; the functions are those of cloud/functions.py.
+Only what a node receives is resolved; the functions are those of cloud/template/functions.py.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cloud import parameters as parameters_
-from cloud.document import Path, Template, load
 from cloud.errors import ProblemsFound
-from cloud.functions import Facts, Reference, Resolver
 from cloud.model import MAX_WORKERS
 from cloud.node.console import node_name
+from cloud.template import parameters as parameters_
+from cloud.template.document import Path, Template, load
+from cloud.template.functions import Facts, Reference, Resolver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

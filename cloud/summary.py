@@ -6,8 +6,8 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cloud.entrypoint import ENGINE_NAMES, program_path
-from cloud.profiles import FLAVORS
+from cloud.git.entrypoint import ENGINE_NAMES, program_path
+from cloud.request.profiles import FLAVORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,8 @@ import shlex
 
 import jinja2
 
-from cloud import archive, assets
+from cloud import assets
+from cloud.template import archive
 
 JOB_TOKEN = "@@JOB@@"  # noqa: S105  # a place, not a secret
 MAX_USER_DATA_BYTES = 49_149  # 65,535 base64 characters, nova's servers schema; more makes stacks undeletable

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from cloud.errors import Problem, RequestError
-from cloud.settings import SETTINGS, Setting
+from cloud.request.settings import SETTINGS, Setting
 from cloud.ui import Ui
 
 F = TypeVar("F", bound=Callable[..., Any])

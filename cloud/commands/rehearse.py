@@ -42,10 +42,11 @@ def rehearse(*, template: str, workers: str | None, parameters: tuple[str, ...],
              debug: bool, source: str | None, name: str | None, level: str, cpus: str | None, runs_dir: str,
              fresh: bool) -> int:  # fmt: skip
     """Run a template's own machines here, as processes: the whole flow and real training."""
-    from cloud import plan, rules
+    from cloud import plan
     from cloud import rehearse as rehearsal
     from cloud.errors import ProblemsFound
     from cloud.model import MAX_WORKERS
+    from cloud.request import rules
 
     del debug  # main() reads it
     ui = make_ui(quiet=quiet, as_json=as_json)
@@ -67,8 +68,9 @@ def rehearse(*, template: str, workers: str | None, parameters: tuple[str, ...],
 
 
 def _number(key: str, value: str | None, rule: object) -> int | None:
-    from cloud import config, rules
+    from cloud import config
     from cloud.errors import RequestError
+    from cloud.request import rules
 
     if value is None:
         return None
@@ -80,8 +82,8 @@ def _number(key: str, value: str | None, rule: object) -> int | None:
 
 
 def _check_level(level: str, levels: tuple[str, ...]) -> None:
-    from cloud import rules
     from cloud.errors import Problem, RequestError
+    from cloud.request import rules
 
     if level not in levels:
         what = f"level is {rules.shown(level)}, but only {', '.join(levels)} exists"

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloud import form, hot
+from cloud import hot
+from cloud.template import form
 from tests.heat.clusters import clusters
 
 if TYPE_CHECKING:

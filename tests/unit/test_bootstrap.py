@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cloud import bootstrap, environments
+from cloud import bootstrap
+from cloud.setup import environments
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 from cloud import __version__, cli
 from cloud.commands.completion import SHELLS
-from cloud.settings import SETTINGS
+from cloud.request.settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cloud import config, model, reference, rules
+from cloud import config, model
 from cloud.errors import Problem, RequestError
-from cloud.profiles import DEFAULT_PROFILE, PROFILES
-from cloud.settings import BY_KEY, SETTINGS
+from cloud.request import reference, rules
+from cloud.request.profiles import DEFAULT_PROFILE, PROFILES
+from cloud.request.settings import BY_KEY, SETTINGS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -361,11 +362,11 @@ def test_the_default_profile_is_the_models() -> None:
 
 
 def test_the_page_of_settings_is_current() -> None:
-    """docs/configuration.md is what `python3 -m cloud.reference` prints."""
+    """docs/configuration.md is what `python3 -m cloud.request.reference` prints."""
     from cloud import assets
 
     path = assets.MODEL.parent.parent / "docs" / "configuration.md"
 
     assert reference.page() == path.read_text(encoding="utf-8"), (
-        "python3 -m cloud.reference > docs/configuration.md"
+        "python3 -m cloud.request.reference > docs/configuration.md"
     )

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloud import archive, explain, hot, plan, userdata
+from cloud import explain, hot, plan, userdata
 from cloud.errors import ProblemsFound
 from cloud.node.console import STAGES
+from cloud.template import archive
 from tests.unit.clusters import cluster
 from tests.unit.edits import PLACES, VALUES, edited
 

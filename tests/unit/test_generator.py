@@ -28,9 +28,10 @@ pytestmark = pytest.mark.process
 def door(tmp_path: Path) -> Path:
     """A checkout with the real door, a stand-in program, and an environment made by hand: this test's own."""
     cloud = tmp_path / "check out" / "cloud"
-    cloud.mkdir(parents=True)
-    for name in ("__init__.py", "__main__.py", "generator.py", "bootstrap.py", "environments.py"):
-        shutil.copy(ROOT / "cloud" / name, cloud)
+    (cloud / "setup").mkdir(parents=True)
+    files = ("__init__.py", "__main__.py", "generator.py", "bootstrap.py", "setup/__init__.py", "setup/environments.py")
+    for name in files:
+        shutil.copy(ROOT / "cloud" / name, cloud / name)
     (cloud / "cli.py").write_text(PROGRAM)
     (cloud / "heat_is_not_hidden.py").write_text("raise ImportError('cloud/ is on the path')")
     (cloud.parent / "heat_is_not_hidden.py").write_text("")

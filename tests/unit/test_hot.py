@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from cloud import config, form, hot, provenance, userdata
+from cloud import config, hot, userdata
 from cloud.model import MAX_ARGS_CHARACTERS, Cluster
+from cloud.template import form, provenance
 from tests.unit.clusters import AWKWARD, cluster
 
 SHOWN = [

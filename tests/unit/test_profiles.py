@@ -4,8 +4,8 @@ import pytest
 
 from cloud import config
 from cloud.errors import RequestError
-from cloud.profiles import FLAVORS, PROFILES
-from cloud.settings import BY_KEY
+from cloud.request.profiles import FLAVORS, PROFILES
+from cloud.request.settings import BY_KEY
 
 FLAGS = {"repo": "https://example.org/a/b", "workers": "1", "entrypoint": "m.py", "image": "some-image"}
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from cloud import addresses, git, repository
-from cloud.entrypoint import examine
+from cloud import repository
 from cloud.errors import Problem
+from cloud.git import command as git
+from cloud.git.entrypoint import examine
+from cloud.git.refs import parse_refs
 from cloud.model import Job
-from cloud.refs import parse_refs
+from cloud.request import addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from cloud import hot, placeholders, resolve
+from cloud import hot, resolve
 from cloud.errors import ProblemsFound
+from cloud.template import placeholders
 from tests.unit.clusters import AWKWARD, cluster
 
 FACTS = resolve.Facts(

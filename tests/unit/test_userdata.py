@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloud import archive, userdata
+from cloud import userdata
 from cloud.node.console import parse_line
+from cloud.template import archive
 
 if TYPE_CHECKING:
     from pathlib import Path

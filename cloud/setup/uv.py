@@ -7,8 +7,8 @@ import shutil
 import subprocess
 import sys
 
-from cloud.environments import ROOT, CannotMake, install_with_pip, make, python_of, run, say
 from cloud.node.index import uv_settings
+from cloud.setup.environments import ROOT, CannotMake, install_with_pip, make, python_of, run, say
 
 CPU_PROBE_S = 8  # a machine without a way to the CPU wheels should not wait for long
 

@@ -6,13 +6,13 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from cloud.errors import Problem, ProblemsFound
-from cloud.parameters import has_credentials, redacted
 from cloud.resolve import Reference, security_rules, workers
+from cloud.template.parameters import has_credentials, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from cloud.document import Path, Template
+    from cloud.template.document import Path, Template
 
     Values = Mapping[str, Any]
 

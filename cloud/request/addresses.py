@@ -6,7 +6,7 @@ import ipaddress
 import posixpath
 import re
 
-from cloud.rules import Refused, filled, shown, text
+from cloud.request.rules import Refused, filled, shown, text
 
 MAX_PATH_CHARACTERS = 200
 MAX_REPO_CHARACTERS = 1000

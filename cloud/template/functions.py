@@ -15,7 +15,7 @@ from cloud.errors import Problem, ProblemsFound
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from cloud.document import Path, Template
+    from cloud.template.document import Path, Template
 
 SIGNAL_ATTRIBUTES = ("signal", "endpoint", "token")
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from cloud import rules
 from cloud.errors import Level, Problem
 from cloud.node.recognise import HardCoded, Recognition, recognise
+from cloud.request import rules
 
 if TYPE_CHECKING:
     from cloud.model import Job

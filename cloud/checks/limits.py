@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cloud import placeholders, userdata
+from cloud import userdata
 from cloud.errors import Problem, ProblemsFound
 from cloud.model import MAX_ARGS_CHARACTERS
 from cloud.resolve import Facts, node, value, workers
+from cloud.template import placeholders
 
 if TYPE_CHECKING:
-    from cloud.document import Path, Template
+    from cloud.template.document import Path, Template
 
 MAX_TEMPLATE_BYTES = 524_288  # Heat's max_template_size
 LARGE_TEMPLATE_BYTES = 65_536  # our own: what a person still uploads and reads

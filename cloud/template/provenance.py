@@ -6,8 +6,8 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from cloud import __version__
-from cloud.profiles import DEFAULT_PROFILE, PROFILES
-from cloud.settings import SETTINGS, Setting
+from cloud.request.profiles import DEFAULT_PROFILE, PROFILES
+from cloud.request.settings import SETTINGS, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from cloud import rules
 from cloud.config import Given
 from cloud.errors import Problem
-from cloud.settings import ALIASES, BY_KEY, Setting
+from cloud.request import rules
+from cloud.request.settings import ALIASES, BY_KEY, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

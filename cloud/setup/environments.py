@@ -21,7 +21,7 @@ import time
 from typing import Callable, Iterator
 
 STAMP = "hotrun-pins"  # in an environment that this file made: the hash of what was installed
-ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 PIP_LINE = "python3 -m pip install click rich PyYAML Jinja2"
 
 

@@ -1,6 +1,6 @@
 """settings.py and model.py -> docs/configuration.md. Pure.
 
-`python3 -m cloud.reference > docs/configuration.md` writes the page again.
+`python3 -m cloud.request.reference > docs/configuration.md` writes the page again.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from cloud.profiles import PROFILES
-from cloud.settings import SETTINGS, Setting
+from cloud.request.profiles import PROFILES
+from cloud.request.settings import SETTINGS, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ _HEAD = """\
 # Configuration
 
 Made from the sentences in cloud/model.py: change them there, then
-`python3 -m cloud.reference > docs/configuration.md`.
+`python3 -m cloud.request.reference > docs/configuration.md`.
 
 Every setting is a flag of `hotrun generate` and a key of the file that `--from FILE` names; a flag wins over
 the file. In the file `-` and `_` are the same, and a relative `repo` starts at the file's directory:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from cloud.model import MAX_ARGS_CHARACTERS, MAX_WORKERS, Cluster
-from cloud.sentences import sentences
-from cloud.settings import ENGINES, TRANSPORTS
+from cloud.request.sentences import sentences
+from cloud.request.settings import ENGINES, TRANSPORTS
 
 Parameter = dict[str, Any]
 

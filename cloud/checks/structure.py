@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from cloud.document import Path, Template, near_miss
 from cloud.errors import Problem
-from cloud.form import MAX_LABEL_CHARACTERS
-from cloud.parameters import TYPES
+from cloud.template.document import Path, Template, near_miss
+from cloud.template.form import MAX_LABEL_CHARACTERS
+from cloud.template.parameters import TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from cloud.document import Template, near_miss
 from cloud.errors import Problem
+from cloud.template.document import Template, near_miss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

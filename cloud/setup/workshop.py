@@ -13,8 +13,8 @@ import shutil
 import sys
 
 from cloud import bootstrap
-from cloud.environments import ROOT, CannotMake, make, say
-from cloud.uv import Uv
+from cloud.setup.environments import ROOT, CannotMake, make, say
+from cloud.setup.uv import Uv
 
 TORCH = ("torch", "torchvision")
 PINNED = {  # requirements/NAME.txt -> what it is resolved from

@@ -58,8 +58,8 @@ def tar_bytes(files: Mapping[str, bytes]) -> bytes:
 def packed(tar: bytes) -> list[str]:
     """Return the tar as lines of base85 of bzip2.
 
-    bzip2 takes 6 % less than xz for this much Python, base85 6 % less than base64. Its alphabet has no quote,
-    no backslash and no blank; every reader of it (YAML's literal block, Heat's function, a quoted heredoc) takes
+    bzip2 takes 6 % less than xz for this much Python, base85 6 % less than base64. Its alphabet has no
+    quote, backslash or blank; every reader (YAML's literal block, Heat's function, a quoted heredoc) takes
     it as it is.
     """
     text = base64.b85encode(bz2.compress(tar)).decode("ascii")

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
-from cloud import addresses, model, rules
-from cloud.profiles import PROFILES
-from cloud.sentences import sentences
+from cloud import model
+from cloud.request import addresses, rules
+from cloud.request.profiles import PROFILES
+from cloud.request.sentences import sentences
 
 ENGINES = ("auto", "lightning", "torch", "ray", "tensorflow")
 TRANSPORTS = ("HEAT_SIGNAL", "TOKEN_SIGNAL", "NO_SIGNAL")

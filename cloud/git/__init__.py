@@ -1,0 +1,1 @@
+"""What git tells about a repository before anything is written."""

@@ -1,0 +1,1 @@
+"""The program's own environments: made once, aside, under a lock."""
