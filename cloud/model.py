@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 MAX_WORKERS = 254  # a /23 holds them with the master, the gateway and three DHCP ports
-MAX_ARGS_CHARACTERS = 1000  # at worst 12 bytes each as JSON: 12,000 of the user data's 49,149
+MAX_ARGS_CHARACTERS = 1000  # of args and of setup; ASCII takes at most 2 bytes in JSON
+MAX_BEYOND_ASCII = 200  # of these; each takes 6 or 12 bytes, and the user data has 49,149 in all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

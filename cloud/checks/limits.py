@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloud import userdata
 from cloud.errors import Problem, ProblemsFound
-from cloud.model import MAX_ARGS_CHARACTERS
+from cloud.model import MAX_ARGS_CHARACTERS, MAX_BEYOND_ASCII
 from cloud.resolve import Facts, node, value, workers
 from cloud.template import placeholders
 
@@ -33,7 +33,8 @@ def problems(template: Template, values: Values) -> Iterator[Problem]:
 
 def sizes(template: Template, values: Values) -> dict[str, int]:
     """Return what each part of the user data takes, in bytes; jobs that can't be resolved count as empty."""
-    longest = {**values, "args": "\U0001f642" * MAX_ARGS_CHARACTERS}
+    worst = '"' * (MAX_ARGS_CHARACTERS - MAX_BEYOND_ASCII) + "\U0001f642" * MAX_BEYOND_ASCII
+    longest = {**values, "args": worst, "setup": worst}
     return userdata.sizes(
         template.boot,
         _job_line(template, values, placeholders.facts(values)),

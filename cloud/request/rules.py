@@ -63,6 +63,17 @@ def text(value: str, longest: int = MAX_NAME_CHARACTERS) -> str:
     return value
 
 
+def line(value: str) -> str:
+    """One line for the job, whose bytes are limited as well as its characters."""
+    beyond = sum(not char.isascii() for char in text(value, model.MAX_ARGS_CHARACTERS))
+    if beyond > model.MAX_BEYOND_ASCII:
+        raise Refused(
+            "value-too-long",
+            f"has {beyond:,} characters beyond ASCII, but at most {model.MAX_BEYOND_ASCII:,} are possible",
+        )
+    return value
+
+
 def name(value: str) -> str:
     """A name that must not be empty."""
     return filled(text(value))
@@ -133,7 +144,7 @@ def ranks(value: str) -> str:
 
 def words(value: str) -> str:
     """Shell words, kept as text."""
-    text(value, model.MAX_ARGS_CHARACTERS)
+    line(value)
     try:
         shlex.split(value)
     except ValueError as error:
@@ -159,7 +170,7 @@ def pair(value: str) -> str:
             f"sets {shown(key)}, which looks like a secret: everybody who sees the template could read it",
             "let the program read it from a file on the machine",
         )
-    text(rest, model.MAX_ARGS_CHARACTERS)
+    line(rest)
     return value
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cloud.model import MAX_ARGS_CHARACTERS, MAX_WORKERS, Cluster
+from cloud.model import MAX_ARGS_CHARACTERS, MAX_BEYOND_ASCII, MAX_WORKERS, Cluster
 from cloud.request.sentences import sentences
 from cloud.request.settings import ENGINES, TRANSPORTS
 
@@ -21,7 +21,7 @@ BOOT_TIMEOUT_S = (60, 43_200)  # Heat's own upper limit for a wait condition
 REPO = r"https://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/[A-Za-z0-9._~/+%-]+"
 LOCAL_REPO = r"/[^\x00-\x1f\x7f]*"
 REF = r"((?!.*\.\.)[\w][\w./+#@=-]{0,199})?"
-ONE_LINE = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*"
+ONE_LINE = r"[\x20-\x7e]*([^\x00-\x9f\u2028\u2029][\x20-\x7e]*){0,%d}" % MAX_BEYOND_ASCII
 INSIDE = r"(?![-/~])(?!(.*/)?\.\.(/|$))[^\x00-\x1f\x7f\\]{1,200}"
 CIDR = r"[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}"
 RESERVATION = r"[0-9A-Za-z-]*"
@@ -152,5 +152,8 @@ def _not_empty(name: str, example: str) -> dict[str, Any]:
 
 
 def _one_line(name: str, example: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    sentence = f"{name} is one line of at most {MAX_ARGS_CHARACTERS} characters, like {example}."
+    sentence = (
+        f"{name} is one line of at most {MAX_ARGS_CHARACTERS} characters, {MAX_BEYOND_ASCII} of them "
+        f"beyond ASCII, like {example}."
+    )
     return {"length": {"max": MAX_ARGS_CHARACTERS}, "description": sentence}, _pattern(ONE_LINE, sentence)

@@ -29,7 +29,14 @@ def door(tmp_path: Path) -> Path:
     """A checkout with the real door, a stand-in program, and an environment made by hand: this test's own."""
     cloud = tmp_path / "check out" / "cloud"
     (cloud / "setup").mkdir(parents=True)
-    files = ("__init__.py", "__main__.py", "generator.py", "bootstrap.py", "setup/__init__.py", "setup/environments.py")
+    files = (
+        "__init__.py",
+        "__main__.py",
+        "generator.py",
+        "bootstrap.py",
+        "setup/__init__.py",
+        "setup/environments.py",
+    )
     for name in files:
         shutil.copy(ROOT / "cloud" / name, cloud / name)
     (cloud / "cli.py").write_text(PROGRAM)
