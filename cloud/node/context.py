@@ -51,6 +51,7 @@ _INHERITED = (
     "CUDA_VISIBLE_DEVICES",
     "HOTRUN_REHEARSAL",
 )
+_SAY_EVERY_S = 10.0
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -111,9 +112,14 @@ class Context:
         """Carried by every process that this node program starts."""
         return f"{self.layout.root}#{self.identity.name}"
 
+    def begin(self, stage: str, log: IO[str]) -> None:
+        """Enter a stage: its log, and two seconds before it says what it waits for."""
+        self.stage, self.log = stage, log
+        self._last_said = time.monotonic() - _SAY_EVERY_S + 2
+
     def waiting(self, sentence: str) -> None:
-        """Say what a wait waits for, at most every ten seconds."""
-        if time.monotonic() - self._last_said > 10:
+        """Say what a wait waits for, now and then."""
+        if time.monotonic() - self._last_said > _SAY_EVERY_S:
             self._last_said = time.monotonic()
             self.console.say(f"{self.identity.name}: {sentence}")
 

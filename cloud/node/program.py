@@ -89,13 +89,12 @@ def _run(context: Context) -> int:
 
 def _stage(context: Context, name: str, work: Callable[[Context, float], str]) -> None:
     """Run one stage with its deadline and log, and tell the console and the master how it went."""
-    context.stage = name
     started, limit_s = time.monotonic(), _limit_s(context, name)
     context.console.stage(stage=name, state="begin")
     if context.link is not None:
         context.link.send("stage", stage=name, state="begin", s=0.0)
     with (context.layout.logs / f"{name}.log").open("w", encoding="utf-8") as log:
-        context.log = log
+        context.begin(name, log)
         try:
             detail = work(context, started + limit_s)
         except StageFailed as error:

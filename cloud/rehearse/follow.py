@@ -35,6 +35,8 @@ class Machine:
     stage: str = ""
     """The stage it is in, or ended in."""
     stage_state: str = ""
+    stopped_in: str = ""
+    """The stage that the end of the run cut short; `collect` and `finish` still follow it."""
     began_at: float = 0.0
     progress: str = ""
     """What the program last told about its training."""
@@ -133,6 +135,8 @@ def _move(machine: Machine, fields: dict[str, str], now: float) -> None:
     machine.what = fields.get("what", "")
     if state in ("ok", "skipped", "stopped", "failed"):
         machine.stages[stage] = _seconds(fields.get("s"), now - machine.began_at)
+    if state == "stopped":
+        machine.stopped_in = machine.stopped_in or stage
     if state == "failed" and not machine.failure:
         machine.failure, machine.failure_line = dict(fields), machine.lines
 

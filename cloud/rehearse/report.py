@@ -27,7 +27,7 @@ class NodeReport:
     state: str
     stages: dict[str, float]
     last_stage: str = ""
-    """The stage it was in when it ended."""
+    """The stage that failed, else the one that the end of the run cut short, else the last."""
 
     def as_json(self) -> dict[str, Any]:
         """One entry of `nodes`."""
@@ -173,8 +173,12 @@ def _headline(report: Report, first: Problem) -> str:
         return f"the rehearsal failed after {report.seconds:.0f} s; {end}"
     stage = f" in {first.stage}" if first.stage else ""
     stages = next((node.stages for node in report.nodes if node.name == first.node), {})
-    after = f" after {stages[first.stage]:.0f} s" if first.stage in stages else ""
+    after = f" after {_seconds(stages[first.stage])}" if first.stage in stages else ""
     return f"{first.node} failed{stage}{after}; {end}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
 def _sentence(problem: Problem) -> str:

@@ -202,5 +202,5 @@ class Session:
 def _node_report(machine: Machine) -> NodeReport:
     return NodeReport(
         name=machine.name, rank=machine.rank, address=machine.address, state=machine.state,
-        stages=dict(machine.stages), last_stage=machine.failure.get("stage") or machine.stage,
+        stages=dict(machine.stages), last_stage=machine.failure.get("stage") or machine.stopped_in or machine.stage,
     )  # fmt: skip
