@@ -200,7 +200,8 @@ class Session:
 
 
 def _node_report(machine: Machine) -> NodeReport:
+    last = machine.failure.get("stage") or machine.stopped_in or machine.stage
     return NodeReport(
         name=machine.name, rank=machine.rank, address=machine.address, state=machine.state,
-        stages=dict(machine.stages), last_stage=machine.failure.get("stage") or machine.stopped_in or machine.stage,
+        stages=dict(machine.stages), last_stage=last,
     )  # fmt: skip
