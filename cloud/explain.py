@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cloud import check, resolve, userdata
 from cloud.checks import limits
 from cloud.errors import Problem, ProblemsFound
-from cloud.model import MAX_ARGS_CHARACTERS
+from cloud.model import MAX_ARGS_CHARACTERS, MAX_BEYOND_ASCII
 from cloud.node.console import STAGES
 from cloud.plan import Plan, cluster_line, job_line, network_line, source_line
 from cloud.template import placeholders
@@ -163,7 +163,7 @@ def _stages() -> Iterator[str]:
 def _sizes(plan: Plan) -> Iterator[str]:
     for part, size in limits.sizes(plan.template, plan.parameters).items():
         yield f"{part:<{_WIDTH}}{size:>7,}"
-    yield f"at worst: {MAX_ARGS_CHARACTERS:,} characters of arguments that take 12 bytes each"
+    yield f"at worst: args and setup of {MAX_ARGS_CHARACTERS:,} characters, {MAX_BEYOND_ASCII} of them emoji"
     yield FACTS
 
 

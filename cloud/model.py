@@ -34,17 +34,13 @@ class Job:
     env: tuple[str, ...] = ()
     """NAME=VALUE pairs for the program's environment."""
     engine: str = "auto"
-    """What trains: auto (read from the entrypoint), lightning, torch, ray or tensorflow."""
-    restarts: int = 1
-    """How often all nodes start again from the newest checkpoint after a failure."""
+    """What trains: auto (read from the entrypoint), lightning or torch."""
     max_hours: float = 24.0
     """Hours after which the run is ended, finished or not."""
     nproc_per_node: str = "auto"
     """Ranks on each node: auto (its GPUs, 1 without) or a number."""
     torch_index: str = "auto"
     """Source of torch: auto (CPU wheels for machines without a GPU, where offered), cpu, or an index URL."""
-    adapt: bool = False
-    """Overrule what the script hard-codes about nodes and devices; each change is printed."""
     allow_single: bool = False
     """Accept machines that trained separately."""
 

@@ -25,6 +25,7 @@ ENGINE_NAMES = {
     "lightning-cli": "Lightning CLI", "lightning": "Lightning", "torch": "PyTorch", "ray": "Ray",
     "tensorflow": "TensorFlow", "python": "plain Python",
 }  # fmt: skip
+LATER_ENGINES = ("ray", "tensorflow")  # recognised, so that nobody waits for them to fail
 _SYMLINK, _SUBMODULE = "120000", "160000"
 
 
@@ -125,27 +126,30 @@ def _recognised(job: Job, path: str, read: Read, nnodes: int) -> tuple[Recogniti
         return None, [
             Problem(code="entrypoint-not-parsed", level="warning", what=what, where=f"{path}:{line}")
         ]
-    return found, [*_engine(job, found, path, nnodes), *_launch_settings(job, found, path, nnodes)]
+    return found, [*_engine(job, found, path, nnodes), *_launch_settings(found, path, nnodes)]
 
 
 def _engine(job: Job, found: Recognition, path: str, nnodes: int) -> Iterator[Problem]:
-    if job.engine not in ("auto", found.engine.removesuffix("-cli")):
+    if found.engine in LATER_ENGINES and job.engine == "auto":
+        name = ENGINE_NAMES[found.engine]
+        what = f"{path} is written for {name} ({found.evidence}), which is not in this version"
+        fix = "name another engine with --engine if the program also runs under torch.distributed"
+        yield Problem(code="engine-not-available", what=what, where=f"{path}:{found.line}", fix=fix)
+    elif job.engine not in ("auto", found.engine.removesuffix("-cli")):
         what = (
             f"engine is {job.engine}, but {path} looks like {ENGINE_NAMES[found.engine]} ({found.evidence})"
         )
         yield Problem(code="engine-differs", level="warning", what=what, where=f"{path}:{found.line}")
     elif found.engine == "python" and job.engine == "auto" and nnodes > 1:
         what = f"{path} uses no training library that is known here: each machine would run it alone"
-        fix = "train with Lightning, torch.distributed, Ray or TensorFlow, or name the engine with --engine"
+        fix = "train with Lightning or torch.distributed, or name the engine with --engine"
         yield Problem(code="engine-unknown", level="warning", what=what, where=f"{path}:1", fix=fix)
 
 
-def _launch_settings(job: Job, found: Recognition, path: str, nnodes: int) -> Iterator[Problem]:
+def _launch_settings(found: Recognition, path: str, nnodes: int) -> Iterator[Problem]:
     for setting in found.hard_coded:
         level, consequence = _consequence(setting, nnodes)
-        fix = "remove it there, or add --adapt" if level == "warning" else ""
-        if job.adapt:
-            level, consequence, fix = "note", "--adapt overrules it", ""
+        fix = "remove it there" if level == "warning" else ""
         what = f"{setting.name}={rules.shown(setting.value)} is set; {consequence}"
         where = f"{path}:{setting.line}"
         yield Problem(code="launch-setting", level=level, what=what, where=where, fix=fix)

@@ -25,11 +25,9 @@ class Job:
     setup: str = ""
     env: tuple[str, ...] = ()
     engine: str = "auto"
-    restarts: int = 1
     max_hours: float = 24.0
     nproc_per_node: str = "auto"
     torch_index: str = "auto"
-    adapt: str = "no"
     allow_single: str = "no"
     cidr: str = ""
     boot_timeout_s: int = 3000

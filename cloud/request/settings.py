@@ -13,7 +13,7 @@ from cloud.request import addresses, rules
 from cloud.request.profiles import PROFILES
 from cloud.request.sentences import sentences
 
-ENGINES = ("auto", "lightning", "torch", "ray", "tensorflow")
+ENGINES = ("auto", "lightning", "torch")
 TRANSPORTS = ("HEAT_SIGNAL", "TOKEN_SIGNAL", "NO_SIGNAL")
 _OWNERS = {
     "job": model.Job, "master": model.NodeGroup, "worker": model.NodeGroup, "network": model.Network,
@@ -95,13 +95,11 @@ def _engine_settings() -> tuple[Setting, ...]:
         Setting(
             key="engine", path="job.engine", rule=rules.choice(*ENGINES), metavar="NAME", choices=ENGINES
         ),
-        Setting(key="restarts", path="job.restarts", rule=rules.whole_number(0, 100), metavar="K"),
         Setting(key="max_hours", path="job.max_hours", rule=rules.hours, metavar="H"),
         Setting(key="nproc_per_node", path="job.nproc_per_node", rule=rules.ranks, metavar="auto|K"),
         Setting(
             key="torch_index", path="job.torch_index", rule=addresses.torch_index, metavar="auto|cpu|URL"
         ),
-        Setting(key="adapt", path="job.adapt", rule=rules.yes_or_no, metavar="", kind="switch"),
         Setting(key="allow_single", path="job.allow_single", rule=rules.yes_or_no, metavar="", kind="switch"),
     )
 

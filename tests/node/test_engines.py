@@ -13,7 +13,7 @@ from cloud.node.recognise import Recognition
 JOB = Job(repo="", entrypoint="main.py", master="10.8.0.5", secret="s", args="--x 'a b' $(id)")
 PLACE = Place(
     node_rank=2, nnodes=3, nproc=2, master_address="10.8.0.5", master_port=4000, run="r", attempt=1,
-    restarts=1, has_gpu=False, threads=1, interface="ens3",
+    has_gpu=False, threads=1, interface="ens3",
 )  # fmt: skip
 SETTINGS = ("--trainer.accelerator", "cpu", "--trainer.strategy", "ddp", "--trainer.devices", "2",
             "--trainer.num_nodes", "3")  # fmt: skip

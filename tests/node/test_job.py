@@ -14,10 +14,10 @@ LINE = {"repo": "https://example.org/x.git", "entrypoint": "main.py", "master": 
 def test_numbers_may_be_strings_and_unset_values_null() -> None:
     """Heat hands numbers over as either, attributes of a switched-off signal as null."""
     found = job.read(
-        json.dumps({**LINE, "boot_timeout_s": "3000", "restarts": 2, "max_hours": "0.5", "signal": None})
+        json.dumps({**LINE, "boot_timeout_s": "3000", "schema": 1.0, "max_hours": "0.5", "signal": None})
     )
 
-    assert (3000, 2, 0.5, "") == (found.boot_timeout_s, found.restarts, found.max_hours, found.signal)
+    assert (3000, 1, 0.5, "") == (found.boot_timeout_s, found.schema, found.max_hours, found.signal)
 
 
 def test_strings_arrive_as_they_are() -> None:

@@ -36,7 +36,7 @@ def _set_for_ranks(path: Path) -> set[str]:
 def test_the_table_is_what_a_node_sets() -> None:
     """A node sets for every rank exactly the variables that the table says it sets."""
     place = Place(node_rank=1, nnodes=3, nproc=2, master_address="10.8.0.10", master_port=29501, run="r",
-                  attempt=1, restarts=1, has_gpu=False, threads=2, interface="ens3")  # fmt: skip
+                  attempt=1, has_gpu=False, threads=2, interface="ens3")  # fmt: skip
     stages = (ROOT / "cloud/node/stages").glob("*.py")
     ours = {name for path in stages for name in _set_for_ranks(path)}
 

@@ -67,8 +67,8 @@ def test_every_value_goes_to_its_own_field() -> None:
     """A value that differs from the default arrives in the field of its setting and in no other."""
     values = {
         "repo": "https://example.org/a/b", "ref": "v1", "workers": "7", "requirements": "train", "args": "--lr 1",
-        "entrypoint": "x/go.py", "setup": "make", "env": ("A=1",), "engine": "ray", "restarts": "3",
-        "max_hours": "1.5", "nproc_per_node": "4", "torch_index": "cpu", "adapt": True, "allow_single": True,
+        "entrypoint": "x/go.py", "setup": "make", "env": ("A=1",), "engine": "torch",
+        "max_hours": "1.5", "nproc_per_node": "4", "torch_index": "cpu", "allow_single": True,
         "profile": "openstack", "image": "ubuntu", "master_flavor": "big", "worker_flavor": "small",
         "key_name": "laptop", "external_network": "ext", "network_cidr": "10.0.0.0/24",
         "ssh_cidr": "192.0.2.0/24", "dns": "1.1.1.1, 9.9.9.9", "security_groups": "no",
@@ -82,8 +82,8 @@ def test_every_value_goes_to_its_own_field() -> None:
     assert found == model.Cluster(
         job=model.Job(
             repo="https://example.org/a/b", ref="v1", requirements="train", entrypoint="x/go.py", args="--lr 1",
-            setup="make", env=("A=1",), engine="ray", restarts=3, max_hours=1.5, nproc_per_node="4",
-            torch_index="cpu", adapt=True, allow_single=True,
+            setup="make", env=("A=1",), engine="torch", max_hours=1.5, nproc_per_node="4",
+            torch_index="cpu", allow_single=True,
         ),
         workers=7, image="ubuntu", key_name="laptop", profile="openstack", boot_timeout_s=600,
         master=model.NodeGroup(flavor="big", reservation="aa-1"),
@@ -244,7 +244,7 @@ def test_harmless_variables_are_taken(pair: str) -> None:
     [
         ("network_cidr", "10.8.0.0"), ("network_cidr", "10.8.0.1/23"), ("network_cidr", "10.8.0.0/40"),
         ("network_cidr", "fd00::/64"), ("ssh_cidr", "anywhere"), ("dns", "dns.example.org"), ("engine", "jax"),
-        ("engine", "Torch"), ("profile", "aws"), ("image", ""), ("master_flavor", " "), ("restarts", "-1"),
+        ("engine", "Torch"), ("profile", "aws"), ("image", ""), ("master_flavor", " "), ("boot_timeout", "-1"),
         ("max_hours", "0"), ("max_hours", "nan"), ("max_hours", "inf"), ("max_hours", "x"), ("nproc_per_node", "0"),
         ("nproc_per_node", "many"), ("torch_index", "nightly"), ("torch_index", "https://a:b@example.org/x"),
         ("boot_timeout", "59"), ("boot_timeout", "43201"), ("security_groups", "maybe"),
@@ -294,12 +294,12 @@ def test_keys_take_dashes_and_values_keep_their_digits(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         "repo: https://example.org/a/b\nworkers: 0\nentrypoint: m.py\nref: 1e5\nmax-hours: 2\n"
-        "env: {A: 1, B: yes}\nargs: [--name, two words]\nadapt: true\ndns_nameservers: [1.1.1.1]\n",
+        "env: {A: 1, B: yes}\nargs: [--name, two words]\nallow_single: true\ndns_nameservers: [1.1.1.1]\n",
     )
 
     found = config.cluster_from_file(path)
 
-    assert (found.job.ref, found.job.max_hours, found.job.adapt) == ("1e5", 2.0, True)
+    assert (found.job.ref, found.job.max_hours, found.job.allow_single) == ("1e5", 2.0, True)
     assert (found.job.env, found.job.args) == (("A=1", "B=yes"), "--name 'two words'")
     assert found.network.dns == ("1.1.1.1",)
 

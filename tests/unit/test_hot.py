@@ -55,14 +55,14 @@ def test_file_is_readable_text_without_aliases() -> None:
 
 def test_words_that_yaml_would_take_for_something_else_are_quoted() -> None:
     """`yes`, dates and numbers that are text stay text in every YAML reader."""
-    found = read(cluster(ref="2024-01-01", args="1e3", nproc_per_node="2", adapt=True))
+    found = read(cluster(ref="2024-01-01", args="1e3", nproc_per_node="2", allow_single=True))
     job = found["resources"]["boot"]["properties"]["config"]["str_replace_strict"]["params"]["@@JOB@@"]
     assert ("2024-01-01", "1e3") == (
         found["parameters"]["ref"]["default"],
         found["parameters"]["args"]["default"],
     )
-    assert ("yes", "no", "2", "2018-08-31") == (
-        job["adapt"], job["allow_single"], job["nproc_per_node"], found["heat_template_version"],
+    assert ("yes", "2", "2018-08-31") == (
+        job["allow_single"], job["nproc_per_node"], found["heat_template_version"],
     )  # fmt: skip
 
 
@@ -170,7 +170,7 @@ def test_command_makes_the_same_template() -> None:
         cluster(
             workers=3, network={"dns": ("9.9.9.9",), "external": "", "security_group": False, "ssh_cidr": "10.0.0.0/8"},
             ref="main", requirements="a b", args="--x 1", setup="make", env=("A=1", "B=x y"), engine="torch",
-            restarts=0, max_hours=0.5, nproc_per_node="2", torch_index="cpu", adapt=True, allow_single=True,
+            max_hours=0.5, nproc_per_node="2", torch_index="cpu", allow_single=True,
         ),
         profile="chameleon-baremetal", boot_timeout_s=100, signal_transport="NO_SIGNAL", key_name="k",
     )  # fmt: skip
@@ -178,7 +178,7 @@ def test_command_makes_the_same_template() -> None:
     flags: dict[str, Any] = {}
     while words:
         key = words.pop(0).removeprefix("--").replace("-", "_")
-        if key in {"adapt", "allow_single"}:
+        if key == "allow_single":
             flags[key] = True
         elif key == "env":
             flags[key] = (*flags.get(key, ()), words.pop(0))

@@ -52,8 +52,8 @@ def test_job_line_holds_what_was_asked_and_the_facts() -> None:
     }  # fmt: skip
     assert expected == {key: job[key] for key in expected}
     assert {
-        "repo", "ref", "requirements", "entrypoint", "setup", "engine", "restarts", "nproc_per_node", "torch_index",
-        "adapt", "allow_single",
+        "repo", "ref", "requirements", "entrypoint", "setup", "engine", "nproc_per_node", "torch_index",
+        "allow_single",
     } == set(job) - set(expected)  # fmt: skip
 
 

@@ -25,7 +25,6 @@ class Place:
     master_port: int
     run: str
     attempt: int
-    restarts: int
     has_gpu: bool
     threads: int
     """Cores for each rank."""
@@ -58,7 +57,7 @@ def torchrun_environment(place: Place, local_rank: int) -> dict[str, str]:
         "ROLE_NAME": "default",
         "TORCHELASTIC_RUN_ID": place.run,
         "TORCHELASTIC_RESTART_COUNT": str(place.attempt - 1),
-        "TORCHELASTIC_MAX_RESTARTS": str(place.restarts),
+        "TORCHELASTIC_MAX_RESTARTS": "0",
         "TORCHELASTIC_USE_AGENT_STORE": "False",
         "OMP_NUM_THREADS": str(place.threads),
         "GLOO_SOCKET_IFNAME": place.interface,

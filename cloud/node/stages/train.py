@@ -75,7 +75,7 @@ def _place(context: Context) -> Place:
     return Place(
         node_rank=context.identity.rank, nnodes=context.identity.nnodes, nproc=found["nproc"],
         master_address=go["addresses"][0], master_port=go["port"], run=context.run, attempt=context.attempt,
-        restarts=context.job.restarts, has_gpu=bool(found["gpus"]),
+        has_gpu=bool(found["gpus"]),
         threads=max(1, machine.cpus() // found["nproc"]), interface=found["interface"],
     )  # fmt: skip
 
