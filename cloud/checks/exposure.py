@@ -110,7 +110,7 @@ def _repository(template: Template, values: Values) -> Iterator[Problem]:
             level="warning",
             where=template.where("parameters", "repo", "default"),
             what=f"repo is {redacted(values['repo'])}, a local directory that only a rehearsal can reach",
-            fix="push it and generate with its https address before hotrun up",
+            fix="push it and generate again with its https address before you launch it",
         )
 
 

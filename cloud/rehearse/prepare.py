@@ -138,7 +138,9 @@ def _with_source(plan: Plan, parameters: dict[str, Any], used: source.Source, sa
     changed = {"ref": used.commit}
     if "://" not in str(parameters["repo"]):
         changed["repo"] = str(used.directory)
-    say(f"ref is {used.commit[:7]} instead of {str(parameters.get('ref', ''))[:40] or 'the default branch'}")
+    asked = str(parameters.get("ref", ""))
+    if asked != used.commit:
+        say(f"ref is {used.commit[:7]} instead of {asked[:40] or 'the default branch'}")
     return dict(resolve.parameters(plan.template, {**_own(parameters), **changed}))
 
 

@@ -65,6 +65,8 @@ class Screen:
     def __exit__(self, *exception: object) -> None:
         if self._live is not None:
             self._live.stop()
+        elif not self._quiet:
+            self._console.print(self._table())
 
     def say(self, sentence: str) -> None:
         """One line of the rehearsal itself."""
@@ -126,6 +128,6 @@ def _cell(machine: Machine, stage: str) -> Text:
         return Text("failed", style="red")
     if stage not in machine.stages:
         return Text("")
-    if machine.stage == stage and machine.stage_state == "stopped":
+    if machine.stopped_in == stage:
         return Text("stopped")
     return Text(f"{machine.stages[stage]:.1f}s", style="green")
