@@ -67,6 +67,8 @@ class Screen:
             self._live.stop()
         elif not self._quiet:
             self._console.print(self._table())
+        if not self._quiet:
+            self._console.print()
 
     def say(self, sentence: str) -> None:
         """One line of the rehearsal itself."""
