@@ -32,7 +32,7 @@ MISLEADING = {"PYTHONPATH", "PYTHONHOME", "PYTEST_ADDOPTS"}
 COUNTED = ("passed", "failed", "errors", "skipped")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)  # read by the python3 of the machine, which may be older than 3.11
 class Outcome:
     """What one level ended with."""
 

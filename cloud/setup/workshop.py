@@ -44,7 +44,8 @@ def main(arguments: list[str]) -> int:
         else:
             print(_test(options.torch_index))
     except CannotMake as error:
-        print(f"hotrun: {error} {options.environment}", file=sys.stderr)
+        again = f" {options.environment}" if str(error).endswith("bootstrap.py") else ""
+        print(f"hotrun: {error}{again}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         say("interrupted; nothing is left behind")

@@ -43,7 +43,8 @@ def test_heat_and_resolve_write_the_same_user_data(engine: Engine, cluster: Clus
     template = resolve.load(text)
     actual = resolve.node(template, resolve.parameters(template, {}), 0, facts)
     assert expected == actual.user_data
-    assert userdata.JOB_TOKEN.encode() not in expected.partition(b"HOTRUN_JOB")[0]
+    job = expected.partition(b"<<'HOTRUN_JOB'\n")[2].partition(b"\nHOTRUN_JOB\n")[0]
+    assert json.loads(job)["secret"] == SECRET
     assert len(expected) <= userdata.MAX_USER_DATA_BYTES
 
 
