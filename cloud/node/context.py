@@ -81,7 +81,6 @@ class Context:
     host: Host
     console: Console
     identity: Identity
-    metadata_url: str
     link: Link | None = None
     coordinator: Coordinator | None = None
     run: str = ""

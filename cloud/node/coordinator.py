@@ -44,6 +44,7 @@ class Coordinator:
         self._claims: dict[str, int] = {}
         self._server = Server((address, port), self)
         self._ended = threading.Event()
+        self._gate: threading.Thread | None = None
 
     def start(self) -> None:
         """Serve, beat and watch the clock, each in a thread of its own."""
@@ -74,6 +75,11 @@ class Coordinator:
                 if not waiting or time.monotonic() > deadline:
                     return waiting
                 self.changed.wait(_TICK_S)
+
+    def wait_for_gate(self, timeout_s: float) -> None:
+        """Wait until the gate's decision was told, so that the result does not overtake it."""
+        if self._gate is not None:
+            self._gate.join(timeout_s)
 
     def fail(self, rank: int, found: dict[str, Any]) -> None:
         """A failure that the master found, blamed on node `rank`."""
@@ -131,16 +137,22 @@ class Coordinator:
         gang = self.gang
         if gang.verdict and "stop" not in self._told:
             if "go" not in self._told:
-                threading.Thread(target=self._on_gate, args=(gang.verdict,), daemon=True).start()
+                self._decide_gate(gang.verdict)
             self.tell("stop", verdict=gang.verdict)
         elif gang.phase == "train" and "go" not in self._told:
-            threading.Thread(target=self._on_gate, args=(None,), daemon=True).start()
+            self._decide_gate(None)
             with socket.create_server((self._server.server_address[0], 0)) as probe:
                 port = probe.getsockname()[1]
-            self.tell("go", port=port, addresses=[member.address for member in gang.members])
+            members = gang.members
+            has_gpu = all(member.facts.get("gpus") for member in members)  # else gloo would wait for nccl
+            self.tell("go", port=port, addresses=[each.address for each in members], has_gpu=has_gpu)
         if gang.phase == "over":
             self.over.set()
         self.changed.notify_all()
+
+    def _decide_gate(self, verdict: dict[str, Any] | None) -> None:
+        self._gate = threading.Thread(target=self._on_gate, args=(verdict,), daemon=True)
+        self._gate.start()
 
     def _tick(self) -> None:
         last_beat = 0.0

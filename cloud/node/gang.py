@@ -90,7 +90,7 @@ class Gang:
         if member.said_bye or member.lost:
             return
         member.lost = True
-        if self.phase in ("gather", "train"):
+        if self.phase in ("gather", "train") or (self.phase == "collect" and not member.collected):
             what = f"{member.name} was lost in {member.stage}: {how}"
             fix = "look at that machine's console; where it is still up, the log is in /var/log/hotrun"
             self._fail(member, problem("node-lost", what, fix=fix, stage=member.stage), now)
@@ -164,6 +164,7 @@ class Gang:
 
 
 _ALIKE = {
+    "ranks": ("ranks-differ", "would run another number of ranks"),
     "commit": ("commit-differs", "trains another commit"),
     "python": ("python-differs", "has another Python"),
     "torch": ("torch-differs", "has another torch"),
@@ -171,7 +172,7 @@ _ALIKE = {
 
 
 def gate_difference(facts: list[dict[str, Any]]) -> tuple[int, dict[str, Any]] | None:
-    """The first node whose commit, Python or torch differs from the master's, or None.
+    """The first node whose ranks, commit, Python or torch differ from the master's, or None.
 
     A local version label of torch (`+cpu`) is no difference: nodes with and without a GPU may train together.
     """

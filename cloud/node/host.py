@@ -10,6 +10,8 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
@@ -32,12 +34,13 @@ class Host:
     def missing_packages(self) -> list[str]:
         """OS packages that the stages need and this image lacks."""
         missing = [] if shutil.which("git") else ["git"]
-        has_venv = subprocess.run(
-            ["python3", "-c", "import ensurepip, venv"], capture_output=True, check=False
-        )  # Debian splits both off into python3-venv
-        return missing + ([] if has_venv.returncode == 0 else ["python3-venv"])
+        try:
+            import ensurepip  # noqa: F401 - Debian splits it off into python3.X-venv
+        except ImportError:
+            missing.append(f"python3.{sys.version_info[1]}-venv")
+        return missing
 
-    def install(self, packages: list[str], run: Run) -> str:
+    def install(self, packages: list[str], run: Run, deadline: float) -> str:
         """Install OS packages with the image's package manager, patient with its locks.
 
         Returns what was done. Raises RuntimeError with the last lines when the manager fails or is unknown.
@@ -49,6 +52,9 @@ class Host:
                 continue
             for command in commands:
                 code, tail = run(command)
+                while code != 0 and "Could not get lock" in "\n".join(tail) and time.monotonic() < deadline:
+                    time.sleep(5.0)  # apt's own patience does not cover the lists
+                    code, tail = run(command)
                 if code != 0:
                     raise RuntimeError("\n".join(tail[-10:]))
             return f"installed {' '.join(packages)} with {manager}"
@@ -84,10 +90,28 @@ class Host:
         for group in ("video", "render"):  # GPUs belong to these where /dev is strict
             if any(known.gr_name == group for known in grp.getgrall()):
                 _succeeds("usermod", "--append", "--groups", group, USER)
+        shield = [
+            "OUTPUT",
+            "-d",
+            "169.254.169.254",
+            "-m",
+            "owner",
+            "--uid-owner",
+            str(entry.pw_uid),
+            "-j",
+            "REJECT",
+        ]
+        if not _succeeds("iptables", "-w", "-C", *shield):  # the user data hold the stack's secret
+            _succeeds("iptables", "-w", "-I", *shield)
         for path in owned:
             path.mkdir(parents=True, exist_ok=True)
             subprocess.run(["chown", "-R", "--", f"{USER}:{USER}", str(path)], check=True)
         return Owner(entry.pw_uid, entry.pw_gid, tuple(os.getgrouplist(USER, entry.pw_gid)))
+
+    def disable_unit(self) -> None:
+        """A run that was judged does not start again at the next boot."""
+        if not self.is_rehearsal:
+            _succeeds("systemctl", "disable", "hotrun.service")
 
     def power_off(self) -> str:
         """Power this machine off. It stops work, not billing."""
@@ -98,7 +122,7 @@ class Host:
 
 def _managers(packages: list[str]) -> dict[str, list[list[str]]]:
     apt = ["apt-get", "-o", f"DPkg::Lock::Timeout={_APT_LOCK_S}", "-o", "Acquire::Retries=3", "-y"]
-    rpm = [name for name in packages if name != "python3-venv"]  # part of python3 there
+    rpm = [name for name in packages if not name.endswith("-venv")]  # part of python3 there
     return {
         "apt-get": [[*apt, "update"], [*apt, "install", "--no-install-recommends", *packages]],
         "dnf": [["dnf", "install", "-y", *rpm]],

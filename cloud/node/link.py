@@ -47,7 +47,11 @@ class Link:
         self.send("hello", **hello)
         threading.Thread(target=self._listen, daemon=True).start()
         threading.Thread(target=self._beat, daemon=True).start()
-        self.welcome = self.wait("welcome", time.monotonic() + SILENCE_S)
+        try:
+            self.welcome = self.wait("welcome", time.monotonic() + SILENCE_S)
+        except (TimeoutError, MasterLost):
+            self.close()
+            raise
 
     def send(self, kind: str, **fields: Any) -> None:
         """Send one message; a broken connection is noticed by the listener."""

@@ -124,15 +124,12 @@ def kind(gpu_names: list[str]) -> str:
     return f"{'gpu' if gpu_names else 'cpu'}-{platform.machine()}-py{version}"
 
 
-def memory_available_bytes() -> int:
-    """MemAvailable of /proc/meminfo, 0 when unknown."""
+def uptime_s() -> float:
+    """Seconds since this machine booted, 0 when unknown."""
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
+        return float(Path("/proc/uptime").read_text().split()[0])
     except OSError:
-        pass
-    return 0
+        return 0.0
 
 
 def _get(url: str, deadline: float, waiting: Callable[[str], None]) -> bytes:

@@ -11,6 +11,7 @@ import atexit
 import functools
 import importlib.abc
 import importlib.util
+import inspect
 import json
 import os
 import socket
@@ -33,6 +34,9 @@ _COLLECTIVES = (
     "all_to_all_single",
     "barrier",
     "monitored_barrier",
+    "reduce",
+    "gather",
+    "scatter",
 )
 _record: dict[str, Any] = {}
 _state: dict[str, Any] = {"pid": 0, "written": 0.0, "module": None, "started": 0.0}
@@ -88,13 +92,14 @@ def _patch_c10d(module) -> None:  # type: ignore[no-untyped-def]
 
 
 def _counted(module: Any, collective: Any) -> Any:
+    names = list(inspect.signature(collective).parameters)
+    index = names.index("group") if "group" in names else len(names)
+
     @functools.wraps(collective)
     def wrapper(*args, **kwargs):  # type: ignore[no-untyped-def]
         result = collective(*args, **kwargs)
-        group = kwargs.get("group")
-        if result is None and (
-            group is None or group is module.group.WORLD
-        ):  # asynchronous ones return a handle
+        group = args[index] if len(args) > index else kwargs.get("group")
+        if group is None or group is module.group.WORLD:  # asynchronous: as soon as it is under way
             _quietly(_complete, 1)
         return result
 

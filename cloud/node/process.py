@@ -40,6 +40,7 @@ class Child:
         on_line: Callable[[str], None] = lambda _: None, owner: Owner | None = None,
     ) -> None:  # fmt: skip
         self.tail: deque[str] = deque(maxlen=TAIL_LINES * 10)
+        self.log_error: OSError | None = None
         self._log, self._on_line = log, on_line
         self._process = subprocess.Popen(
             list(argv), env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -93,8 +94,11 @@ class Child:
         line = _ESCAPES.sub("", raw.decode("utf-8", "replace")).rstrip()
         if line:
             self.tail.append(line)
-            self._log.write(line + "\n")
-            self._log.flush()
+            try:
+                self._log.write(line + "\n")
+                self._log.flush()
+            except (OSError, ValueError) as error:  # full, or closed: a pipe that nobody reads would hang it
+                self.log_error = error if isinstance(error, OSError) else self.log_error
             self._on_line(line)
 
 

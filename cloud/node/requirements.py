@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import re
 import shlex
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ def local(path: Path) -> list[list[str]]:
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         words = line.partition(" #")[0].split()
-        if words and words[0] in ("-e", "--editable"):
+        if len(words) > 1 and words[0] in ("-e", "--editable"):
             found.append(["-e", words[1]])
         elif words and (words[0] == "." or words[0].startswith(("./", "../", ".["))):
             found.append([words[0]])
@@ -94,7 +95,7 @@ def resolved(context: Context, program: Path, path: Path, has_gpu: bool, deadlin
         "--no-header",
         "--no-annotate",
         "--python",
-        "python3",
+        sys.executable,
     ]
     output = context.own_directory / "resolved.txt"
     try:
@@ -127,7 +128,7 @@ def _index_words(context: Context, program: Path, path: Path, has_gpu: bool) -> 
         "--torch-backend",
         "cpu",
         "--python",
-        "python3",
+        sys.executable,
         str(trial),
     ]
     env = {
@@ -159,16 +160,18 @@ def _split(text: str) -> tuple[str, list[str]]:
 
 
 def _placed(error: StageFailed, name: str, path: Path) -> StageFailed:
-    """The same failure with the line of the requirements file, and the near miss."""
-    found = error.problem
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if (
-            line.lower()
-            .replace("_", "-")
-            .startswith(name.lower().partition("[")[0].partition("=")[0].partition(">")[0])
-        ):
-            found["where"] = f"{path.name}:{number}"
-    near = difflib.get_close_matches(name, _COMMON, 1)
-    if near and near[0] != name:
+    """The same failure with the line of the requirements file, and the near miss of an unknown name."""
+    found, wanted = error.problem, _bare(name)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    number = next((number for number, line in enumerate(lines, 1) if _bare(line) == wanted), 0)
+    if number:
+        found["where"] = f"{path.name}:{number}"
+    near = difflib.get_close_matches(wanted, _COMMON, 1)
+    if near and near[0] != wanted:
         found["what"] += f"; did you mean {near[0]}?"
     return error
+
+
+def _bare(requirement: str) -> str:
+    """A requirement's name alone, in the index's spelling."""
+    return re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0].lower().replace("_", "-")

@@ -36,6 +36,10 @@ class Store:
         """Take a shared file, whole or not at all."""
         _copy(source, self.shared(name), size)
 
+    def keep_shared_file(self, name: str, path: Path) -> None:
+        """The same for a file of the master itself, which moves."""
+        path.replace(self.shared(name))
+
     def keep(self, node: str, name: str, source: Readable, size: int) -> None:
         """Take an upload `KIND/PATH` of a node. Raises ValueError when it may not be taken."""
         self._take(node, size)

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Sequence
 
@@ -40,10 +41,12 @@ def program(context: Context, deadline: float) -> Path:
     wanted.write_text(f"uv=={VERSION} --hash=sha256:{digest}\n")
     pip = [str(boot / "bin/python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     for command in (
-        ["python3", "-m", "venv", str(boot)],
+        [sys.executable, "-m", "venv", str(boot)],
         [*pip, "--require-hashes", "--only-binary=:all:", "-r", str(wanted)],
     ):
-        code, tail = context.execute(command, deadline=deadline)
+        code, tail = context.execute(command, deadline=deadline, owner=context.found["owner"])
+        if "No space left on device" in "\n".join(tail):
+            raise explained(tail)
         if code != 0:
             raise StageFailed(
                 "index-unreachable",
@@ -76,7 +79,9 @@ def run(
     }
     if environment is not None:
         env["VIRTUAL_ENV"] = str(environment)
-    code, tail = context.execute([str(uv), *words], deadline=deadline, env=env, cwd=cwd)
+    code, tail = context.execute(
+        [str(uv), *words], deadline=deadline, env=env, cwd=cwd, owner=context.found["owner"]
+    )
     if code != 0:
         raise explained(tail)
     return tail
@@ -104,6 +109,12 @@ _CAUSES = (
     ),
     (
         r"[Bb]ecause there (?:is|are) no versions? of (\S+?)(?=[ ,])",
+        "requirement-not-found",
+        "{}: the index has no such version",
+        "correct the version of {}, commit and push",
+    ),
+    (
+        r"[Bb]ecause only (\S+?)[<>=!~][^ ]* is available",
         "requirement-not-found",
         "{}: the index has no such version",
         "correct the version of {}, commit and push",

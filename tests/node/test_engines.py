@@ -48,6 +48,13 @@ def test_a_trainer_gets_variables() -> None:
     } == launch.environment  # fmt: skip
 
 
+def test_a_program_without_a_known_library_gets_them_too() -> None:
+    """`from train import main` hides a Trainer in another file."""
+    launch = ENGINES["python"](JOB, Recognition("python", 1, ""), PLACE)
+
+    assert "3" == launch.environment["PL_TRAINER_NUM_NODES"]
+
+
 def test_ranks_are_numbered_node_by_node() -> None:
     """Rank = node rank x ranks per node + local rank, as torchrun counts."""
     found = torchrun_environment(PLACE, 1)

@@ -38,7 +38,13 @@ def test_all_ready_and_alike_start_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "code"), [("commit", "commit-differs"), ("python", "python-differs"), ("torch", "torch-differs")]
+    ("key", "code"),
+    [
+        ("commit", "commit-differs"),
+        ("python", "python-differs"),
+        ("torch", "torch-differs"),
+        ("ranks", "ranks-differ"),
+    ],
 )
 def test_a_machine_that_differs_is_named_at_the_gate(key: str, code: str) -> None:
     """Another commit, Python or torch than the master's ends the run before it trains."""
@@ -119,7 +125,7 @@ def test_absent_machines_are_named_with_where_they_were_last_heard() -> None:
 
 
 def test_the_end_waits_for_everybody_who_is_here() -> None:
-    """All ranks ended: logs are awaited from all, but not from a lost node, and not for ever."""
+    """All ranks ended: files are awaited from all; who is lost before has lost them, and that is a failure."""
     gang = gathered()
     for rank in range(3):
         gang.report(rank, {"t": "exit"}, 9.0)
@@ -132,6 +138,20 @@ def test_the_end_waits_for_everybody_who_is_here() -> None:
 
     gang.lose(2, 10.5, "its connection ended")
     gang.tick(10.6)
+
+    assert gang.verdict is not None
+    assert ("over", "node-lost", "worker-2") == (gang.phase, gang.verdict["code"], gang.verdict["node"])
+
+
+def test_a_machine_that_brought_its_files_may_go() -> None:
+    """After `collected` nothing depends on it any more."""
+    gang = gathered(2)
+    for rank in range(2):
+        gang.report(rank, {"t": "exit"}, 9.0)
+    gang.report(1, {"t": "collected"}, 10.0)
+    gang.lose(1, 10.5, "its connection ended")
+    gang.report(0, {"t": "collected"}, 10.6)
+    gang.tick(10.7)
 
     assert ("over", None) == (gang.phase, gang.verdict)
 

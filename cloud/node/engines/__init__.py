@@ -70,6 +70,21 @@ def program(job: Job, *before: str) -> tuple[str, ...]:
     return (job.entrypoint, *before, *shlex.split(job.args))
 
 
+def trainer_settings(place: Place) -> dict[str, str]:
+    """What a Lightning Trainer must be told about the cluster."""
+    return {
+        "accelerator": "gpu" if place.has_gpu else "cpu",
+        "strategy": "ddp" if place.nnodes * place.nproc > 1 else "auto",
+        "devices": str(place.nproc),
+        "num_nodes": str(place.nnodes),
+    }
+
+
+def trainer_variables(place: Place) -> dict[str, str]:
+    """The same as variables: a Trainer fills from them what the script did not pass."""
+    return {f"PL_TRAINER_{name.upper()}": value for name, value in trainer_settings(place).items()}
+
+
 from . import lightning, python, torch  # noqa: E402 - they use what stands above
 
 ENGINES: dict[str, Callable[[Job, Recognition, Place], Launch]] = {

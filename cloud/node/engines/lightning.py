@@ -10,21 +10,16 @@ import shlex
 
 from ..job import Job
 from ..recognise import Recognition
-from . import Launch, Place, program
+from . import Launch, Place, program, trainer_settings, trainer_variables
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
 
 def launch(job: Job, recognition: Recognition, place: Place) -> Launch:
     """`fit --trainer.num_nodes N …` for a LightningCLI, PL_TRAINER_NUM_NODES=N … for a Trainer."""
-    settings = {
-        "accelerator": "gpu" if place.has_gpu else "cpu",
-        "strategy": "ddp" if place.nnodes * place.nproc > 1 else "auto",
-        "devices": str(place.nproc),
-        "num_nodes": str(place.nnodes),
-    }
-    if recognition.engine == "lightning":
-        return Launch(program(job), {f"PL_TRAINER_{name.upper()}": value for name, value in settings.items()})
+    if recognition.engine != "lightning-cli":
+        return Launch(program(job), trainer_variables(place))
+    settings = trainer_settings(place)
     words = shlex.split(job.args)
     subcommand = words.pop(0) if words and words[0] in SUBCOMMANDS else "fit"
     flags = [word for name, value in settings.items() for word in (f"--trainer.{name}", value)]

@@ -1,12 +1,12 @@
-"""No training library was recognised: started like torch's, as it may import one elsewhere. Pure."""
+"""No training library was seen: started like torch's, with what a Trainer elsewhere would ask for. Pure."""
 
 from __future__ import annotations
 
 from ..job import Job
 from ..recognise import Recognition
-from . import Launch, Place, program
+from . import Launch, Place, program, trainer_variables
 
 
 def launch(job: Job, recognition: Recognition, place: Place) -> Launch:
     """The entrypoint with the user's arguments."""
-    return Launch(program(job))
+    return Launch(program(job), trainer_variables(place))

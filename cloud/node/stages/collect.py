@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import math
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -12,6 +12,7 @@ from ..console import STAGES
 from ..context import Context, write_json
 from ..failure import TAIL_LINES, StageFailed
 from ..gang import Gang
+from ..store import MAX_NODE_BYTES
 from .train import snapshot
 
 
@@ -20,6 +21,11 @@ def run(context: Context, deadline: float) -> str:
     link = context.connected()
     count = size = 0
     for path, name in _files(context):
+        if size + path.stat().st_size > MAX_NODE_BYTES:
+            context.console.say(
+                f"{name} stays on {context.identity.name}: more than {MAX_NODE_BYTES >> 30} GiB"
+            )
+            continue
         if context.coordinator is not None:
             context.coordinator.store.keep_local("master", name, path)
         else:
@@ -28,9 +34,9 @@ def run(context: Context, deadline: float) -> str:
         count, size = count + 1, size + path.stat().st_size
     link.send("collected")
     if context.coordinator is not None:
-        context.coordinator.over.wait(max(0.0, deadline - time.monotonic()))
+        context.coordinator.over.wait()  # the gang has deadlines of its own for every node
         _judge(context)
-    final = link.wait("final", deadline)
+    final = link.wait("final", math.inf)  # other ranks may train on; a lost master ends this
     context.found["final"] = final
     if final["state"] == "failed" and final["problem"]["stage"] == "collect" and context.identity.is_master:
         found = final["problem"]
@@ -47,7 +53,7 @@ def _files(context: Context) -> Iterator[tuple[Path, str]]:
             yield path, f"logs/{stage}.log"
     for kind in ("proof", "results"):
         for path in sorted((own / kind).rglob("*")):
-            if path.is_file() and not path.is_symlink() and path.suffix != ".part":
+            if path.is_file() and not path.is_symlink() and not (kind == "proof" and path.suffix == ".part"):
                 yield path, f"{kind}/{path.relative_to(own / kind).as_posix()}"
     before: dict[str, Any] = context.found.get("files_before", {})
     for name, status in snapshot(context).items() if "files_before" in context.found else ():
@@ -143,5 +149,7 @@ def _hint(context: Context) -> str:
     recognition = context.found.get("recognition")
     if recognition is None:
         return ""
+    if not recognition.hard_coded and recognition.engine == "python":
+        return str(context.job.program_path)  # there is no line to point at
     line = recognition.hard_coded[0].line if recognition.hard_coded else recognition.line
-    return f"{context.job.entrypoint}:{line}"
+    return f"{context.job.program_path}:{line}"

@@ -6,6 +6,7 @@ import fcntl
 import os
 import platform
 import shutil
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,13 +27,16 @@ def run(context: Context, deadline: float) -> str:
     _choose_engine(context)
     gpus = machine.gpus()
     kind = machine.kind(gpus)
-    context.found.update(gpus=gpus, kind=kind)
-    with _one_node_at_a_time(context):
+    layout = context.layout
+    owned = [layout.checkout(context.run), layout.data, layout.home, layout.bytecode, layout.environments]
+    owner = context.host.program_user([*owned, layout.tools, uv.cache(context), context.own_directory])
+    context.found.update(gpus=gpus, kind=kind, owner=owner)
+    with _one_node_at_a_time(context, deadline):
         program = uv.program(context, deadline)
     chosen = requirements.file(context.program_directory, context.found["engine"])
     lock = _lock(context, program, chosen, kind, deadline)
-    environment = context.layout.environments / requirements.digest(lock.read_text())[:16]
-    with _one_node_at_a_time(context):
+    environment = layout.environments / requirements.digest(kind + lock.read_text())[:16]
+    with _one_node_at_a_time(context, deadline):
         if not (environment / ".complete").exists():
             _install(context, program, lock, environment, deadline)
     for words in requirements.local(chosen):  # after the lock, without hashes: it is this checkout's own code
@@ -53,10 +57,11 @@ def run(context: Context, deadline: float) -> str:
 def _choose_engine(context: Context) -> None:
     path = context.program_directory / context.job.entrypoint
     try:
-        recognition = recognise(path.read_text(encoding="utf-8"), context.job.entrypoint)
-    except SyntaxError as error:
-        where = f"{context.job.entrypoint}:{error.lineno}"
-        raise StageFailed("entrypoint-not-python", f"{where}: {error.msg}", where=where) from error
+        recognition = recognise(path.read_text(encoding="utf-8"), context.job.program_path)
+    except (SyntaxError, ValueError) as error:  # ValueError: not UTF-8, or null bytes
+        where = f"{context.job.program_path}:{getattr(error, 'lineno', None) or 1}"
+        what = f"{where}: {getattr(error, 'msg', None) or error}"
+        raise StageFailed("entrypoint-not-python", what, where=where) from error
     wanted = context.job.engine
     engine = {"lightning": "lightning", "auto": recognition.engine}.get(wanted, wanted)
     if wanted == "lightning" and recognition.engine == "lightning-cli":
@@ -65,7 +70,7 @@ def _choose_engine(context: Context) -> None:
 
 
 @contextmanager
-def _one_node_at_a_time(context: Context) -> Iterator[None]:
+def _one_node_at_a_time(context: Context, deadline: float) -> Iterator[None]:
     """Nodes that share a cache take turns: uv itself would load the same wheels once per node."""
     lock = uv.cache(context) / ".hotrun.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -76,6 +81,8 @@ def _one_node_at_a_time(context: Context) -> Iterator[None]:
                 break
             except BlockingIOError:
                 context.connected().raise_if_over()
+                if time.monotonic() > deadline:
+                    raise
                 context.waiting("waiting for another machine that fills the shared package cache")
                 time.sleep(0.1)
         yield
@@ -109,12 +116,14 @@ def _require_disk(context: Context, loads: bool, has_torch: bool) -> None:
 
 def _install(context: Context, program: Path, lock: Path, environment: Path, deadline: float) -> None:
     shutil.rmtree(environment, ignore_errors=True)
-    uv.run(context, program, ["venv", "--quiet", "--python", "python3", str(environment)], None, deadline)
+    uv.run(
+        context, program, ["venv", "--quiet", "--python", sys.executable, str(environment)], None, deadline
+    )
     locked = requirements.Lock.read(lock.read_text())
     words = ["pip", "sync", "--require-hashes", "--allow-empty-requirements", *locked.index_words, str(lock)]
     plan = uv.run(context, program, [*words, "--dry-run"], environment, deadline)
     _require_disk(
-        context, any(line.startswith("Would download") for line in plan), "\ntorch==" in locked.text
+        context, any(line.startswith("Would download") for line in plan), "\nnvidia-cudnn" in locked.text
     )
     uv.run(context, program, words, environment, deadline)
     for requirement in locked.unhashed:
@@ -129,10 +138,6 @@ def _place_probe(environment: Path) -> None:
 
 
 def _set_up(context: Context, deadline: float) -> None:
-    layout = context.layout
-    owned = [layout.checkout(context.run), layout.data, layout.home, layout.bytecode, context.own_directory]
-    owner = context.host.program_user(owned)
-    context.found["owner"] = owner
     if not context.job.setup:
         return
     env = program_environment(context)
@@ -141,7 +146,7 @@ def _set_up(context: Context, deadline: float) -> None:
         deadline=deadline,
         cwd=context.program_directory,
         env=env,
-        owner=owner,
+        owner=context.found["owner"],
     )
     if code != 0:
         raise StageFailed(

@@ -6,12 +6,15 @@ from .. import signals
 from ..context import Context
 
 _BYE_S = 15.0
+_GATE_S = 120.0
 
 
 def run(context: Context, deadline: float) -> str:
     """End this node's part. Returns what follows, for the console."""
     final = context.found["final"]
+    context.host.disable_unit()
     if context.coordinator is not None:
+        context.coordinator.wait_for_gate(_GATE_S)
         _report(context)
     context.connected().send("bye")
     if context.coordinator is not None:
@@ -27,7 +30,8 @@ def _report(context: Context) -> None:
         reason = f"{problems[0]['node']}: {problems[0]['stage']}: {problems[0]['what']}"
     else:
         size = f"world size {world['proven']} of {world['expected']}"
-        reason = f"{len(document['nodes'])} machines trained as one ({size})"
+        how = "trained as one" if world["proven"] == world["expected"] else "trained separately, as allowed"
+        reason = f"{len(document['nodes'])} machines {how} ({size})"
     signals.send(
         context.job, "result", ok=not problems, reason=reason, data=document, note=context.console.say
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import secrets
 import time
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from .. import machine, signals
 from ..context import Context
 from ..coordinator import Coordinator
-from ..failure import StageFailed
+from ..failure import MasterLost, StageFailed
 from ..gang import Gang
 from ..job import COORDINATOR_PORT
 from ..link import Link, Refused
@@ -75,13 +74,13 @@ def _coordinator(context: Context, address: str, deadline: float) -> Coordinator
 def _join(context: Context, address: str, deadline: float) -> Link:
     """Say hello until the master answers: it may boot later than this node."""
     job, identity = context.job, context.identity
-    hello = {"rank": identity.rank, "address": address, "server": identity.server, "pid": os.getpid()}
+    hello = {"rank": identity.rank, "address": address}
     while True:
         try:
             return Link(job.master, COORDINATOR_PORT, job.secret, hello, address)
         except Refused as error:
             raise StageFailed("wrong-coordinator", f"{identity.name}: {error}") from error
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, MasterLost) as error:
             if time.monotonic() > deadline:
                 raise StageFailed(
                     "no-master", f"{identity.name} can't reach the master at {job.master}: {error}"

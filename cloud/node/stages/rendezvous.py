@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import platform
-import shutil
-import time
 from pathlib import Path
 from typing import Any
 
-from .. import machine
 from ..context import Context
 
 
@@ -39,14 +36,10 @@ def _facts(context: Context) -> dict[str, Any]:
     environment: Path = context.found["environment"]
     return {
         "commit": context.found["commit"],
-        "kind": context.found["kind"],
         "python": platform.python_version(),
         "torch": installed(environment, "torch"),
         "ranks": context.found["nproc"],
-        "gpus": context.found["gpus"],
-        "clock": time.time(),
-        "free_disk_bytes": shutil.disk_usage(context.layout.state).free,
-        "free_memory_bytes": machine.memory_available_bytes(),
+        "gpus": len(context.found["gpus"]),
     }
 
 

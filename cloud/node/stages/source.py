@@ -14,8 +14,15 @@ from pathlib import Path
 from ..context import Context
 from ..failure import StageFailed
 
-_TRIES = 3
-_PAUSE_S = 3.0
+_TRIES, _PAUSE_S = 10, 6.0  # a first boot's name server and router may be minutes late
+_REHEARSAL_TRIES, _REHEARSAL_PAUSE_S = 2, 1.0
+_FIXES = {
+    "No space left": ("disk-full", "choose a flavor with a larger disk"),
+    "resolve host": (
+        "repository-unreachable",
+        "correct the address, or give machines a name server and a way out",
+    ),
+}
 
 
 def run(context: Context, deadline: float) -> str:
@@ -23,19 +30,21 @@ def run(context: Context, deadline: float) -> str:
     _have_git(context, deadline)
     link, checkout = context.connected(), context.layout.checkout(context.run)
     archive = checkout.with_name("source.tar")
-    if context.identity.is_master:
+    coordinator = context.coordinator
+    if coordinator is not None:
         commit = _clone(context, checkout, deadline)
         _require_files(context, checkout)
         with tarfile.open(archive, "w") as tar:
             tar.add(checkout, "src")
-        link.publish("source", archive, commit=commit)
+        coordinator.store.keep_shared_file("source", archive)
+        coordinator.publish("source", {"commit": commit})
     else:
         commit = link.published("source", deadline)["commit"]
         link.fetch("source", archive)
         safely = {"filter": "tar"} if hasattr(tarfile, "tar_filter") else {}  # Python 3.9 may not know it
         with tarfile.open(archive) as tar:
             tar.extractall(checkout.parent, **safely)  # type: ignore[arg-type]  # noqa: S202 - the master made it
-    archive.unlink()
+        archive.unlink()
     context.found["commit"] = _git(context, checkout, "rev-parse", "HEAD")
     if context.found["commit"] != commit:
         raise StageFailed(
@@ -54,7 +63,10 @@ def _have_git(context: Context, deadline: float) -> None:
                 fix=f"sudo apt install {' '.join(missing)}",
             )  # fmt: skip
         try:
-            context.host.install(missing, lambda command: context.execute(command, deadline=deadline))
+            quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+            context.host.install(
+                missing, lambda command: context.execute(command, deadline=deadline, env=quiet), deadline
+            )
         except RuntimeError as error:
             raise StageFailed(
                 "package-missing", f"{missing} could not be installed", log=str(error).splitlines()
@@ -68,16 +80,16 @@ def _have_git(context: Context, deadline: float) -> None:
 
 def _clone(context: Context, checkout: Path, deadline: float) -> str:
     repo, ref = context.job.repo, context.job.ref
-    for attempt in range(_TRIES):
+    quick = context.host.is_rehearsal
+    tries, pause_s = (_REHEARSAL_TRIES, _REHEARSAL_PAUSE_S) if quick else (_TRIES, _PAUSE_S)
+    for attempt in range(1, tries + 1):
         code, tail = _run_git(context, deadline, "clone", "--no-checkout", "--", repo, str(checkout))
         if code == 0:
             break
-        if attempt + 1 == _TRIES or not _may_pass(tail):
-            raise StageFailed(
-                "repository-unreachable", f"{repo} can't be cloned: {_cause(tail)}", log=tail,
-                fix="correct the address; a private repository needs a mirror that machines can read",
-            )  # fmt: skip
-        time.sleep(_PAUSE_S)
+        if attempt == tries or not _may_pass(tail):
+            raise _unreachable(repo, tail)
+        context.waiting(f"trying to clone again: {_cause(tail)}")
+        time.sleep(pause_s)
     commit = _commit(context, checkout, ref, deadline)
     code, tail = _run_git(context, deadline, "-C", str(checkout), "checkout", "--quiet", "--detach", commit)
     if code == 0 and (checkout / ".gitmodules").exists():
@@ -87,6 +99,13 @@ def _clone(context: Context, checkout: Path, deadline: float) -> str:
     if code != 0:
         raise StageFailed("checkout-failed", f"{commit[:12]} can't be checked out: {_cause(tail)}", log=tail)
     return commit
+
+
+def _unreachable(repo: str, tail: list[str]) -> StageFailed:
+    fix = "correct the address; a private repository needs a mirror that machines can read"
+    found = [each for words, each in _FIXES.items() if any(words in line for line in tail)]
+    code, fix = found[0] if found else ("repository-unreachable", fix)
+    return StageFailed(code, f"{repo} can't be cloned: {_cause(tail)}", log=tail, fix=fix)
 
 
 def _commit(context: Context, checkout: Path, ref: str, deadline: float) -> str:
@@ -151,10 +170,13 @@ def _gitconfig(context: Context) -> Path:
 def _may_pass(tail: list[str]) -> bool:
     """Whether trying again can help: the network, not the address."""
     text = "\n".join(tail).lower()
-    return any(
-        word in text
-        for word in ("timed out", "reset by peer", "temporary failure", "early eof", "connection refused")
-    )
+    return any(words in text for words in _PASSING)
+
+
+_PASSING = (
+    "timed out", "reset by peer", "temporary failure", "early eof", "connection refused",
+    "could not resolve host", "couldn't connect", "returned error: 50", "network is unreachable",
+)  # fmt: skip
 
 
 def _cause(tail: list[str]) -> str:

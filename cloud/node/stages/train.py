@@ -7,7 +7,7 @@ import signal
 import time
 from typing import Sequence
 
-from .. import machine
+from .. import machine, process
 from ..context import Context
 from ..engines import ENGINES, Place, torchrun_environment
 from ..failure import TAIL_LINES, StageFailed
@@ -20,9 +20,9 @@ _OF_PEER = re.compile(
     r"Connection closed by peer|Connection reset by peer|connectFullMesh|Broken pipe|Timed out waiting \d+ms"
     r"|DistNetworkError|DistStoreError|NCCL communicator was aborted|remote process exited|Socket closed"
 )
-_EXCEPTION = re.compile(
-    r"^(?:\[rank\d+\]:? ?)?([A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning)\b.*)$"
-)
+_TRACEBACK = "Traceback (most recent call last):"
+_RANK = re.compile(r"^\[rank\d+\]: ?")  # torch puts it before every line of a traceback
+_PEERS_S = 3.0  # for the other ranks of this node to say more than that somebody went away
 _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 
 
@@ -49,9 +49,9 @@ def run(context: Context, deadline: float) -> str:
             children.append(_start(context, [python, "-u", *launch.arguments], env, place, local_rank))
         _wait(context, children, place, deadline)
     finally:
+        process.sweep(context.tag)  # every process of these ranks, whichever session it moved to
         for child in children:
-            if child.returncode is None:
-                child.kill()
+            child.finish_reading()
         context.found["last_lines"] = list(children[0].tail)[-TAIL_LINES:] if children else []
     context.connected().send("exit")
     return f"{place.nproc} ranks" if place.nproc > 1 else "1 rank"
@@ -75,7 +75,7 @@ def _place(context: Context) -> Place:
     return Place(
         node_rank=context.identity.rank, nnodes=context.identity.nnodes, nproc=found["nproc"],
         master_address=go["addresses"][0], master_port=go["port"], run=context.run, attempt=context.attempt,
-        has_gpu=bool(found["gpus"]),
+        has_gpu=go["has_gpu"],
         threads=max(1, machine.cpus() // found["nproc"]), interface=found["interface"],
     )  # fmt: skip
 
@@ -104,46 +104,61 @@ def _start(
 
 
 def _wait(context: Context, children: Sequence[Child], place: Place, deadline: float) -> None:
-    link = context.connected()
+    link, first_failure = context.connected(), 0.0
     while True:
         link.raise_if_over()
+        _require_log(children)
         codes = [child.returncode for child in children]
         failed = [index for index, code in enumerate(codes) if code not in (None, 0)]
         if failed:
-            own = next((index for index in failed if not _is_of_peer(children[index])), failed[0])
-            raise _failure(context, children[own], place.node_rank * place.nproc + own)
+            first_failure = first_failure or time.monotonic()
+            own = [index for index in failed if not _is_of_peer(children[index])]
+            if own or None not in codes or time.monotonic() - first_failure > _PEERS_S:
+                index = (own or failed)[0]
+                raise _failure(context, children[index], place.node_rank * place.nproc + index)
         if all(code == 0 for code in codes):
-            for child in children:
-                child.finish_reading()
             return
         if time.monotonic() > deadline:
-            raise StageFailed(
-                "deadline",
-                f"the program still runs after {context.job.max_hours:g} hours",
-                fix="raise --max-hours",
-            )
+            what = f"the program still runs after {context.job.max_hours:g} hours"
+            raise StageFailed("deadline", what, fix="raise --max-hours")
         time.sleep(_POLL_S)
+
+
+def _require_log(children: Sequence[Child]) -> None:
+    for child in children:
+        if child.log_error is not None:
+            what = f"the log can't be written: {child.log_error.strerror}"
+            raise StageFailed("disk-full", what, fix="choose a flavor with a larger disk")
 
 
 def _is_of_peer(child: Child) -> bool:
     child.finish_reading()
-    return child.returncode == 1 and bool(_OF_PEER.search("\n".join(list(child.tail)[-60:])))
+    return child.returncode == 1 and bool(_OF_PEER.search(exception(list(child.tail))))
+
+
+def exception(lines: Sequence[str]) -> str:
+    """`ValueError: boom`: the line that follows the frames of the last traceback; empty without one."""
+    plain = [_RANK.sub("", line) for line in lines]
+    begins = [index for index, line in enumerate(plain) if line.startswith(_TRACEBACK)]
+    if not begins:
+        return ""
+    after = (line for line in plain[begins[-1] + 1 :] if line and not line[0].isspace())
+    return next(after, "")
 
 
 def _failure(context: Context, child: Child, rank: int) -> StageFailed:
-    code = child.returncode or 0
-    tail = list(child.tail)
-    what = next((match.group(1) for match in map(_EXCEPTION.match, reversed(tail)) if match), "")
+    code, tail = child.returncode or 0, list(child.tail)
+    said = exception(tail)
     if code < 0:
-        name = signal.Signals(-code).name
-        what = what or f"ended by {name}" + (
-            " (out of memory is the usual sender)" if name == "SIGKILL" else ""
-        )
+        name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
+        what = f"ended by {name}" + (" (a full memory is the usual reason)" if name == "SIGKILL" else "")
+    else:
+        what = said or f"ended with exit code {code}"
     of_peer = _is_of_peer(child)
     return StageFailed(
-        "program-failed", f"rank {rank}: {what or f'ended with exit code {code}'}"[:400], log=tail,
-        where=_user_line(context, tail), of_peer=of_peer,
-        fix="start again when it is back" if of_peer else "correct the program, commit and push",
+        "program-failed", f"rank {rank}: {what}"[:400], log=tail, of_peer=of_peer,
+        where=_user_line(context, tail) if said else "",
+        fix="another machine ended first: start again" if of_peer else "correct the program, commit and push",
     )  # fmt: skip
 
 
