@@ -150,9 +150,11 @@ class Context:
         deadline: float,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
-        owner: process.Owner | None = None,
     ) -> tuple[int, list[str]]:
-        """Run a command of a stage into its log; see process.run. Stops with the run."""
+        """Run a command of a stage into its log; see process.run. Stops with the run.
+
+        As the program's own user once there is one: what a repository brings runs as nobody else.
+        """
         link = self.link
         try:
             return process.run(
@@ -162,7 +164,7 @@ class Context:
                 log=self.log,
                 deadline=deadline,
                 cancelled=link.is_over if link else lambda: False,
-                owner=owner,
+                owner=self.found.get("owner"),
             )
         except process.Cancelled:
             self.connected().raise_if_over()

@@ -66,14 +66,22 @@ class Coordinator:
             for write in list(self._writers.values()):
                 write(self._told[kind])
 
-    def wait_for_byes(self, timeout_s: float) -> list[str]:
-        """Wait until every node said bye or is lost; the names of those that did neither."""
-        deadline = time.monotonic() + timeout_s
+    def wait_for_byes(self, timeout_s: float, late_s: float) -> list[str]:
+        """Wait until every node said bye or is lost; the names of those that did neither.
+
+        `late_s`: how long to stay for nodes that were never heard, so that they hear that the run is over.
+        """
+        began = time.monotonic()
         with self.changed:
             while True:
-                waiting = [each.name for each in self.gang.members if each.is_here and not each.said_bye]
-                if not waiting or time.monotonic() > deadline:
-                    return waiting
+                passed_s = time.monotonic() - began
+                waiting = [
+                    each.name
+                    for each in self.gang.members
+                    if not (each.said_bye or each.lost) and passed_s < (timeout_s if each.heard else late_s)
+                ]
+                if not waiting:
+                    return [each.name for each in self.gang.members if not (each.said_bye or each.lost)]
                 self.changed.wait(_TICK_S)
 
     def wait_for_gate(self, timeout_s: float) -> None:

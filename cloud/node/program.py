@@ -170,7 +170,10 @@ def _limit_s(context: Context, name: str) -> float:
     if name in ("network", "rendezvous"):
         patience = _PATIENCE["master" if context.identity.is_master else "worker"]
         booted_s = 0.0 if context.host.is_rehearsal else machine.uptime_s()
-        return max(30.0, context.job.boot_timeout_s * patience - booted_s)
+        limit_s = context.job.boot_timeout_s * patience
+        return (
+            limit_s - booted_s if booted_s < limit_s / 2 else limit_s
+        )  # up for long: not a stack's first boot
     if name == "train":
         return context.job.max_hours * 3600
     return stages.DEADLINES_S[name]

@@ -30,27 +30,36 @@ class Judgement:
 
 
 def judge(
-    files: Sequence[dict[str, Any]], expected: int, hint: str = "", allow_single: bool = False
+    files: Sequence[dict[str, Any]],
+    expected: int,
+    *,
+    ended_well: bool = True,
+    hint: str = "",
+    allow_single: bool = False,
 ) -> Judgement:
-    """Judge the proof files of one attempt. `hint`: the line of the script to change, or empty."""
+    """Judge the proof files of one attempt.
+
+    `ended_well`: every rank ended with 0; `hint`: the line of the script to change, or empty.
+    """
     complete = [each for each in files if each["collectives"] > 0 and each["world_size"] == expected]
     seats = {(each["node"], each["local_rank"]) for each in complete}
     backend = complete[0]["backend"] if complete else "none"
     gradient_bytes = sum(each["gradient_bytes"] for each in complete)
-    if expected == 1:
+    if expected == 1 and ended_well:
         return Judgement(1, 1, files[0]["backend"] if files else "none", gradient_bytes, None)
     if len(seats) == expected and len(complete) == len(files):
         return Judgement(expected, expected, backend, gradient_bytes, None)
     found = None if allow_single else _not_distributed(files, expected, hint)
-    return Judgement(expected, _largest_group(files), backend, gradient_bytes, found)
+    proven = _largest_group(files) or int(ended_well)
+    return Judgement(expected, proven, backend, gradient_bytes, found)
 
 
 def _largest_group(files: Sequence[dict[str, Any]]) -> int:
-    """Ranks that really met: the most files that name the same world size above one, at least 1."""
+    """Ranks that really met: the most files that name the same world size above one, or 0."""
     sizes = Counter(
         each["world_size"] for each in files if each["collectives"] > 0 and each["world_size"] > 1
     )
-    return min(sizes.most_common(1)[0]) if sizes else 1
+    return min(sizes.most_common(1)[0]) if sizes else 0
 
 
 def _not_distributed(files: Sequence[dict[str, Any]], expected: int, hint: str) -> dict[str, Any]:
@@ -64,5 +73,5 @@ def _not_distributed(files: Sequence[dict[str, Any]], expected: int, hint: str) 
         parts = [f"{count} of world size {size}" for size, count in sorted(sizes.items())]
         parts += [f"{silent} that never met anybody"] if silent > 0 else []
         what = f"not one run of {expected} ranks: " + ", ".join(parts)
-    fix = "use torch.distributed or a Lightning Trainer without num_nodes=, or accept it with --allow-single"
+    fix = "use torch.distributed or a Lightning Trainer without num_nodes=, or generate with --allow-single"
     return problem("not-distributed", what, where=hint, fix=fix)

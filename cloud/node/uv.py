@@ -44,7 +44,7 @@ def program(context: Context, deadline: float) -> Path:
         [sys.executable, "-m", "venv", str(boot)],
         [*pip, "--require-hashes", "--only-binary=:all:", "-r", str(wanted)],
     ):
-        code, tail = context.execute(command, deadline=deadline, owner=context.found["owner"])
+        code, tail = context.execute(command, deadline=deadline)
         if "No space left on device" in "\n".join(tail):
             raise explained(tail)
         if code != 0:
@@ -79,9 +79,7 @@ def run(
     }
     if environment is not None:
         env["VIRTUAL_ENV"] = str(environment)
-    code, tail = context.execute(
-        [str(uv), *words], deadline=deadline, env=env, cwd=cwd, owner=context.found["owner"]
-    )
+    code, tail = context.execute([str(uv), *words], deadline=deadline, env=env, cwd=cwd)
     if code != 0:
         raise explained(tail)
     return tail
@@ -105,19 +103,19 @@ _CAUSES = (
         r"[Bb]ecause (\S+) was not found in the package registry",
         "requirement-not-found",
         "{}: no such package on the index",
-        "correct the name of {}, commit and push",
+        "correct the name of {}, commit, push, generate again",
     ),
     (
         r"[Bb]ecause there (?:is|are) no versions? of (\S+?)(?=[ ,])",
         "requirement-not-found",
         "{}: the index has no such version",
-        "correct the version of {}, commit and push",
+        "correct the version of {}, commit, push, generate again",
     ),
     (
         r"[Bb]ecause only (\S+?)[<>=!~][^ ]* is available",
         "requirement-not-found",
         "{}: the index has no such version",
-        "correct the version of {}, commit and push",
+        "correct the version of {}, commit, push, generate again",
     ),
     (
         r"current Python version \(\S+\) does not satisfy (Python\S+)",

@@ -158,3 +158,19 @@ def test_a_lost_master_ends_every_wait(cluster: Cluster) -> None:
 
     with pytest.raises(MasterLost):
         worker.wait("go", soon())
+
+
+def test_the_master_stays_for_who_was_never_heard(cluster: Cluster) -> None:
+    """A machine that boots after a failure still hears that the run is over; one that never comes is named."""
+    master = cluster.join(0)
+    master.send("stage", stage="source", state="failed", s=0.1, problem=problem("x", "no"))
+    with pytest.raises(Stopped):
+        master.wait("go", soon())
+    master.send("bye")
+
+    assert ["worker-1"] == cluster.coordinator.wait_for_byes(5.0, late_s=0.1)
+    late = cluster.join(1)
+    with pytest.raises(Stopped):
+        late.wait("go", soon())
+    late.send("bye")
+    assert [] == cluster.coordinator.wait_for_byes(20.0, late_s=20.0)

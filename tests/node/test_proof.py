@@ -82,3 +82,8 @@ def test_separate_runs_can_be_accepted() -> None:
     found = judge([], 3, allow_single=True)
 
     assert (1, None) == (found.proven, found.problem)
+
+
+def test_nothing_is_proven_of_a_run_that_failed_before_it_trained() -> None:
+    """Zero ranks met; a single rank that failed is no proof either."""
+    assert [0, 0] == [judge([], expected, ended_well=False).proven for expected in (1, 3)]

@@ -20,4 +20,4 @@ WORK: dict[str, Callable[[Context, float], str]] = {
 ENDING: dict[str, Callable[[Context, float], str]] = {"collect": collect.run, "finish": finish.run}
 
 # Seconds for each stage on a slow cloud; `network` and `rendezvous` wait for other machines instead.
-DEADLINES_S = {"source": 1800.0, "environment": 3000.0, "collect": 1800.0, "finish": 300.0}
+DEADLINES_S = {"source": 1800.0, "environment": 3000.0, "collect": 1800.0, "finish": 2400.0}

@@ -68,15 +68,12 @@ def _judge(context: Context) -> None:
     directory, gang = coordinator.store.directory, coordinator.gang
     files = _proofs(directory / "proof", context)
     expected = sum(member.facts.get("ranks", 1) for member in gang.members)
-    judgement = proof.judge(files, expected, _hint(context), context.job.allow_single == "yes")
-    found = gang.verdict
+    found, allowed = gang.verdict, context.job.allow_single == "yes"
+    judgement = proof.judge(
+        files, expected, ended_well=found is None, hint=_hint(context), allow_single=allowed
+    )
     if found is None and judgement.problem is not None:
-        found = {
-            **judgement.problem,
-            "node": "master",
-            "stage": "collect",
-            "log": context.found.get("last_lines", []),
-        }
+        found = {**judgement.problem, "node": "master", "stage": "collect"}
     document = status(context, gang, judgement, found)
     context.found["document"] = document
     write_json(directory / "status.json", document)

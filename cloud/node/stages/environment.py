@@ -146,7 +146,6 @@ def _set_up(context: Context, deadline: float) -> None:
         deadline=deadline,
         cwd=context.program_directory,
         env=env,
-        owner=context.found["owner"],
     )
     if code != 0:
         raise StageFailed(

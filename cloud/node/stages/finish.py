@@ -7,6 +7,7 @@ from ..context import Context
 
 _BYE_S = 15.0
 _GATE_S = 120.0
+_LATE_S, _LATE_IN_REHEARSAL_S = 1800.0, 20.0  # machines of a cloud boot minutes apart
 
 
 def run(context: Context, deadline: float) -> str:
@@ -18,9 +19,12 @@ def run(context: Context, deadline: float) -> str:
         _report(context)
     context.connected().send("bye")
     if context.coordinator is not None:
-        silent = context.coordinator.wait_for_byes(_BYE_S)
+        late_s = _LATE_IN_REHEARSAL_S if context.host.is_rehearsal else _LATE_S
+        silent = context.coordinator.wait_for_byes(_BYE_S, late_s)
         return f"results kept for fetch{'; no word from ' + ', '.join(silent) if silent else ''}"
-    return context.host.power_off() if final["state"] == "done" else "stays up so that it can be looked at"
+    if final["state"] == "done" or context.host.is_rehearsal:
+        return context.host.power_off()
+    return "stays up so that it can be looked at"
 
 
 def _report(context: Context) -> None:

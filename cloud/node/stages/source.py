@@ -20,7 +20,7 @@ _FIXES = {
     "No space left": ("disk-full", "choose a flavor with a larger disk"),
     "resolve host": (
         "repository-unreachable",
-        "correct the address, or give machines a name server and a way out",
+        "give machines a name server and a way out; offline, rehearse a checkout: --source DIR",
     ),
 }
 

@@ -10,7 +10,7 @@ from typing import Sequence
 from .. import machine, process
 from ..context import Context
 from ..engines import ENGINES, Place, torchrun_environment
-from ..failure import TAIL_LINES, StageFailed
+from ..failure import StageFailed
 from ..process import Child
 from .environment import program_environment
 
@@ -52,7 +52,6 @@ def run(context: Context, deadline: float) -> str:
         process.sweep(context.tag)  # every process of these ranks, whichever session it moved to
         for child in children:
             child.finish_reading()
-        context.found["last_lines"] = list(children[0].tail)[-TAIL_LINES:] if children else []
     context.connected().send("exit")
     return f"{place.nproc} ranks" if place.nproc > 1 else "1 rank"
 
@@ -155,10 +154,11 @@ def _failure(context: Context, child: Child, rank: int) -> StageFailed:
     else:
         what = said or f"ended with exit code {code}"
     of_peer = _is_of_peer(child)
+    own_fix = "correct the program, commit, push, generate again"
     return StageFailed(
         "program-failed", f"rank {rank}: {what}"[:400], log=tail, of_peer=of_peer,
         where=_user_line(context, tail) if said else "",
-        fix="another machine ended first: start again" if of_peer else "correct the program, commit and push",
+        fix="another machine ended first: start again" if of_peer else own_fix,
     )  # fmt: skip
 
 
