@@ -44,25 +44,21 @@ def rehearse(*, template: str, workers: str | None, parameters: tuple[str, ...],
     """Run a template's own machines here, as processes: the whole flow and real training."""
     from cloud import plan
     from cloud import rehearse as rehearsal
-    from cloud.errors import ProblemsFound
     from cloud.model import MAX_WORKERS
     from cloud.request import rules
 
     del debug  # main() reads it
     ui = make_ui(quiet=quiet, as_json=as_json)
     count = _number("workers", workers, rules.whole_number(0, MAX_WORKERS, "workers-out-of-range"))
-    _check_level(level, rehearsal.LEVELS)
     options: Options = rehearsal.Options(
         workers=count, source=Path(source) if source else None, name=name, level=level, fresh=fresh,
         runs_dir=Path(runs_dir), cpus=_number("cpus", cpus, rules.whole_number(1, 4096)), template=template,
     )  # fmt: skip
     planned = plan.make(read_template(template), overrides(parameters, count), template)
-    if not planned.is_ready:
-        raise ProblemsFound(*planned.problems)
     report = rehearsal.rehearse(planned, options, ui)
     if ui.is_json:
         ui.document(report.as_json())
-    elif report.exit_code or not ui.is_quiet:
+    else:
         ui.result(str(report).rstrip("\n"))
     return report.exit_code
 
@@ -79,12 +75,3 @@ def _number(key: str, value: str | None, rule: object) -> int | None:
     except rules.Refused as refused:
         given = config.Given(key=key, value=value, origin=f"flag --{key}")
         raise RequestError(config.problem_of(given, refused)) from refused
-
-
-def _check_level(level: str, levels: tuple[str, ...]) -> None:
-    from cloud.errors import Problem, RequestError
-    from cloud.request import rules
-
-    if level not in levels:
-        what = f"level is {rules.shown(level)}, but only {', '.join(levels)} exists"
-        raise RequestError(Problem(code="choice-unknown", what=what, where="flag --level"))

@@ -10,9 +10,13 @@ is ended: by the session, or by its guardian when the session itself is killed.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cloud.errors import Problem, ProblemsFound, RequestError
+from cloud.request.rules import shown
 
 if TYPE_CHECKING:  # the parts below need Linux; `generate` and `check` must load anywhere
     from collections.abc import Mapping
@@ -47,6 +51,11 @@ class Options:
     hold: Mapping[str, float] = field(default_factory=dict)
     """Seconds by which single machines start late, by name."""
 
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS:
+            what = f"level is {shown(self.level)}, but only {', '.join(LEVELS)} exists"
+            raise RequestError(Problem(code="choice-unknown", what=what, where="flag --level"))
+
 
 def rehearse(plan: Plan, options: Options, ui: Ui) -> Report:
     """Run the template's nodes on this machine and keep what they made below `runs_dir`.
@@ -54,6 +63,10 @@ def rehearse(plan: Plan, options: Options, ui: Ui) -> Report:
     Raises ProblemsFound or RequestError for what is known before anything starts; a run that failed,
     passed its deadline or was interrupted is a `Report` with that exit code.
     """
+    if sys.platform != "linux":
+        what = f"rehearse needs Linux (/proc, 127.0.0.0/8); this is {sys.platform}"
+        fix = "run it in a Linux container or virtual machine"
+        raise ProblemsFound(Problem(code="rehearsal-needs-linux", what=what, fix=fix))
     from cloud.rehearse.session import rehearse as run_session
 
     return run_session(plan, options, ui)

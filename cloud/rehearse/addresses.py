@@ -7,7 +7,6 @@ the addresses, and forgets it with its last holder. No file is left and no other
 from __future__ import annotations
 
 import socket
-import sys
 from dataclasses import dataclass
 
 from cloud.errors import Problem, ProblemsFound, RequestError
@@ -41,7 +40,7 @@ class Loopback:
 def claim(nnodes: int) -> Loopback:
     """Claim the first free network.
 
-    Raises RequestError for more machines than fit and ProblemsFound where there is no such loopback.
+    Raises RequestError for more machines than fit and ProblemsFound when all networks are taken.
     """
     if nnodes > MAX_NODES:
         raise RequestError(
@@ -49,14 +48,6 @@ def claim(nnodes: int) -> Loopback:
                 code="too-many-machines",
                 what=f"workers is {nnodes - 1}, but a rehearsal has addresses for {MAX_NODES - 1}",
                 fix="rehearse with fewer: --workers 2 shows the same",
-            )
-        )
-    if sys.platform != "linux":
-        raise ProblemsFound(
-            Problem(
-                code="rehearsal-needs-linux",
-                what=f"rehearse needs Linux (/proc, 127.0.0.0/8); this is {sys.platform}",
-                fix="run it in a Linux container or virtual machine",
             )
         )
     for prefix in _NETWORKS:

@@ -1,13 +1,20 @@
-"""Ctrl-C and the terminal's end become a count that the session looks at; nothing is torn in the middle."""
+"""Ctrl-C and the terminal's end become a count that the session looks at; nothing is torn in the middle.
+
+Only before a machine is started they end the rehearsal where they come in.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from cloud.errors import Interrupted, Problem
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType, TracebackType
 
 _TWICE_WITHIN_S = 3.0
@@ -22,6 +29,7 @@ class Interrupts:
         self.is_urgent = False
         """Whether a second one followed quickly."""
         self._at = 0.0
+        self._raises = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -36,8 +44,27 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """While nothing runs yet a signal raises Interrupted, wherever it comes in."""
+        self._raises = True
+        try:
+            self.raise_early()
+            yield
+            self.raise_early()
+        finally:
+            self._raises = False
+
+    def raise_early(self) -> None:
+        """Raise Interrupted when a signal came before the first machine."""
+        if self.name:
+            raise Interrupted(Problem(code="interrupted", what="interrupted before a machine was started"))
+
     def _note(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
         if self.name and now - self._at < _TWICE_WITHIN_S:
             self.is_urgent = True
         self.name, self._at = self.name or signal.Signals(number).name, now
+        if self._raises:
+            self._raises = False
+            self.raise_early()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MANIFEST = "manifest.sha256"
+STATUS = "status.json"
+MASTERS_STATUS = "master-status.json"  # in a run's directory STATUS is the rehearsal's own document
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}")  # also a stack's name
 _ATTEMPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[0-9]+")
 _MANIFEST_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
@@ -105,7 +107,7 @@ def attempt_directory(master_root: Path) -> Path | None:
 def status(attempt: Path | None) -> dict[str, Any]:
     """The master's status document, empty when it wrote none."""
     try:
-        document = json.loads((attempt / "status.json").read_text(encoding="utf-8")) if attempt else {}
+        document = json.loads((attempt / STATUS).read_text(encoding="utf-8")) if attempt else {}
     except (OSError, ValueError):
         return {}
     return document if isinstance(document, dict) else {}
@@ -116,13 +118,14 @@ def collect(attempt: Path, kept: Kept) -> list[Problem]:
     for part in ("proof", "logs", "results"):
         if (attempt / part).is_dir():
             shutil.copytree(attempt / part, kept.directory / part, symlinks=True, dirs_exist_ok=True)
-    if (attempt / "status.json").is_file():
-        shutil.copy2(attempt / "status.json", kept.directory / "status.json")
-    manifest = attempt / MANIFEST
-    if not manifest.is_file():
+    if (attempt / STATUS).is_file():
+        shutil.copy2(attempt / STATUS, kept.directory / MASTERS_STATUS)
+    if not (attempt / MANIFEST).is_file():
         return []
-    shutil.copy2(manifest, kept.directory / MANIFEST)
-    return verify(kept.directory, manifest.read_text(encoding="utf-8"))
+    lines = (attempt / MANIFEST).read_text(encoding="utf-8").splitlines()
+    manifest = "".join(f"{_renamed(line)}\n" for line in lines)
+    kept.write(MANIFEST, manifest)
+    return verify(kept.directory, manifest)
 
 
 def verify(directory: Path, manifest: str) -> list[Problem]:
@@ -149,6 +152,12 @@ def line_of(log: Path, problem: Problem, otherwise: int) -> int:
                 if line.strip().endswith(wanted):
                     found = number
     return found or otherwise
+
+
+def _renamed(line: str) -> str:
+    """A line of the manifest, with the name that the file has in the run's directory."""
+    matched = _MANIFEST_LINE.fullmatch(line)
+    return f"{matched[1]}  {MASTERS_STATUS}" if matched and matched[2] == STATUS else line
 
 
 def _sha256(path: Path) -> str:

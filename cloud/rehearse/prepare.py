@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from cloud import resolve
-from cloud.errors import Problem, ProblemsFound, RequestError
+from cloud.errors import Problem, ProblemsFound
 from cloud.node.console import node_name
-from cloud.rehearse import LEVELS, Options, addresses, environment, roots, source
+from cloud.rehearse import Options, addresses, environment, launch, roots, source
 from cloud.rehearse.standins import Server, StandIns
+from cloud.template import parameters as parameters_
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +62,7 @@ class Prepared:
     held: tuple[int, ...]
     """Descriptors whose claims must outlive this process until all its machines are gone."""
     problems: tuple[Problem, ...]
+    launch: launch.Launch
 
     @property
     def max_seconds(self) -> float:
@@ -77,8 +79,9 @@ def prepare(plan: Plan, options: Options, stack: ExitStack, say: Say, on_signal:
 
     Raises ProblemsFound or RequestError, with everything that is known by then.
     """
-    _refuse(plan, options)
-    parameters = _with_workers(plan, options)
+    if any(problem.level == "error" for problem in plan.problems):
+        raise ProblemsFound(*plan.problems)
+    asked = parameters = _with_workers(plan, options)
     names = [node_name(rank) for rank in range(int(parameters["workers"]) + 1)]
     repo = str(parameters["repo"])
     loopback = addresses.claim(len(names))
@@ -87,7 +90,8 @@ def prepare(plan: Plan, options: Options, stack: ExitStack, say: Say, on_signal:
     key = roots.key(repo, str(parameters.get("requirements", ".")))
     taken = roots.take(cache, key, names, is_fresh=options.fresh)
     stack.callback(taken.close)
-    problems = _space_problems(taken, len(names), say)
+    uv_cache = roots.uv_cache(os.environ, cache, say)
+    problems = _space_problems(taken, uv_cache, len(names), say)
     standing_in = source.prepare(options.source, taken.directory, say) if options.source else None
     if standing_in is not None:
         parameters = _with_source(plan, parameters, standing_in, say)
@@ -98,7 +102,6 @@ def prepare(plan: Plan, options: Options, stack: ExitStack, say: Say, on_signal:
     tag = secrets.token_hex(16)
     shared = environment.inherited(os.environ, [loopback.services, *map(loopback.node, range(len(names)))])
     shared["PATH"] = environment.search_path(os.environ, say)
-    uv_cache = roots.uv_cache(os.environ, cache, say)
     cpus = options.cpus or max(1, len(os.sched_getaffinity(0)) // len(names))
 
     def made(one: resolve.ResolvedNode) -> Node:
@@ -115,16 +118,8 @@ def prepare(plan: Plan, options: Options, stack: ExitStack, say: Say, on_signal:
         nodes=tuple(map(made, resolved)), parameters=parameters, job=job_of(resolved[0].user_data),
         stack_name=stand_ins.stack, stand_ins=stand_ins, tag=tag, transport=_transport(parameters),
         held=(loopback.claim.fileno(), taken.lock), problems=tuple(problems),
+        launch=_launch(plan, asked, standing_in, options.source),
     )  # fmt: skip
-
-
-def _refuse(plan: Plan, options: Options) -> None:
-    if options.level not in LEVELS:
-        what = f"--level is {options.level}, but this version has: {', '.join(LEVELS)}"
-        raise RequestError(Problem(code="choice-unknown", what=what, where="flag --level"))
-    errors = [problem for problem in plan.problems if problem.level == "error"]
-    if errors:
-        raise ProblemsFound(*errors)
 
 
 def _with_workers(plan: Plan, options: Options) -> dict[str, Any]:
@@ -144,16 +139,29 @@ def _with_source(plan: Plan, parameters: dict[str, Any], used: source.Source, sa
     return dict(resolve.parameters(plan.template, {**_own(parameters), **changed}))
 
 
+def _launch(
+    plan: Plan, asked: dict[str, Any], used: source.Source | None, directory: Path | None
+) -> launch.Launch:
+    """What a cloud would be given, with the values that were asked for here and without the stand-in's."""
+    own, _ = parameters_.values(plan.template, {})
+    return launch.Launch(
+        repo=str(asked["repo"]), ref=str(asked.get("ref", "")), overrides=launch.overrides(own, asked),
+        commit=used.commit if used else "", directory=str(directory or ""),
+    )  # fmt: skip
+
+
 def _own(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Without Heat's pseudo parameters."""
     return {name: value for name, value in parameters.items() if not name.startswith("OS::")}
 
 
-def _space_problems(taken: Roots, nnodes: int, say: Say) -> list[Problem]:
-    """Warnings about disk and memory; what can't be enough is raised."""
-    problems = roots.check_disk(taken, nnodes, say) + _memory_problems(nnodes)
+def _space_problems(taken: Roots, uv_cache: Path, nnodes: int, say: Say) -> list[Problem]:
+    """Warnings about disk and memory, said at once; what can't be enough is raised."""
+    problems = roots.check_disk(taken, uv_cache, nnodes, say) + _memory_problems(nnodes)
     if any(problem.level == "error" for problem in problems):
         raise ProblemsFound(*problems)
+    for problem in problems:
+        say(f"{problem.level}: {problem.what}")
     return problems
 
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cloud.errors import Problem
+    from cloud.rehearse.launch import Launch
 
 State = Literal["done", "failed", "running"]
 
@@ -65,6 +66,8 @@ class Report:
     """From the first machine's start to the last one's end."""
     places: dict[int, str]
     """Index of a problem -> `logs/worker-1.log:118` where it can be read."""
+    launch: Launch
+    """How a cloud would be given the same."""
 
     def as_json(self) -> dict[str, Any]:
         """The document of `--json`, also kept as status.json."""
@@ -134,11 +137,11 @@ def _where(report: Report) -> list[str]:
     found += [f"{name}/" for name in ("proof",) if (report.run_dir / name).is_dir()]
     directory = f"{report.run_dir}/"
     width = max(len(directory), len("next")) + 4
-    template = report.run_dir / "template.yml"
+    steps = report.launch.steps(report.run_dir / "template.yml", report.name)
+    labels = ["next", *[""] * (len(steps) - 1)]
     return [
         f"{directory:{width}}{'  '.join(found)}",
-        f"{'next':{width}}openstack stack create -t {template} {report.name}",
-        f"{'':{width}}or upload it in Horizon: Orchestration > Stacks",
+        *(f"{label:{width}}{step}" for label, step in zip(labels, steps, strict=True)),
     ]
 
 

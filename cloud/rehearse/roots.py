@@ -20,6 +20,7 @@ from pathlib import Path
 from cloud.errors import Problem, ProblemsFound
 
 MAX_SLOTS = 64
+NODE_BYTES = 100_000_000
 NEEDED_BYTES = 2 * 10**9  # CPU torch with Lightning, unpacked: 1.4 GB; a node's own files are hard links
 NEEDED_GPU_BYTES = 6 * 10**9  # torch with CUDA: 5.3 GB
 _LONGEST_TEMP = 107 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")  # a Unix socket's path has 107 characters
@@ -123,31 +124,37 @@ def short_name(repo: str) -> str:
     return name or "run"
 
 
-def check_disk(roots: Roots, nnodes: int, say: Say) -> list[Problem]:
-    """Say how much is needed and free; return the problem when it can't be enough."""
-    free = shutil.disk_usage(roots.directory).free
+def check_disk(roots: Roots, uv_cache: Path, nnodes: int, say: Say) -> list[Problem]:
+    """Say how much is needed and free; return what can't be enough, what may not be, and too long a path.
+
+    Packages lie in uv's cache and are linked into the machines' roots: the fuller of both volumes counts.
+    """
+    place = min((roots.directory, uv_cache), key=_free_bytes)
+    free = _free_bytes(place)
     is_new = not (roots.node("master") / "opt/hotrun/env").exists()
-    needed = (NEEDED_BYTES if is_new else 0) + nnodes * 100_000_000
-    most = f", up to {NEEDED_GPU_BYTES / 1e9:.0f} GB with CUDA" if is_new else ""
+    own = nnodes * NODE_BYTES
+    needed, most = own + (NEEDED_BYTES if is_new else 0), own + (NEEDED_GPU_BYTES if is_new else 0)
+    with_cuda = f", up to {NEEDED_GPU_BYTES / 1e9:.0f} GB with CUDA" if is_new else ""
     use = "new" if is_new else "kept from an earlier run"
-    say(
-        f"machines in {roots.directory} ({use}): about {needed / 1e9:.1f} GB{most}; {free / 1e9:,.0f} GB free"
-    )
+    say(f"machines in {roots.directory} ({use}): about {needed / 1e9:.1f} GB{with_cuda};"
+        f" {free / 1e9:,.0f} GB free")  # fmt: skip
+    fix = "free some space, or set HOTRUN_CACHE_DIR to another disk"
+    told = f"{place}: {free / 1e9:.1f} GB free"
     if free < needed:
-        what = f"{roots.directory}: {free / 1e9:.1f} GB free, about {needed / 1e9:.1f} GB needed"
-        return [
-            Problem(
-                code="disk-full", what=what, fix="free some space, or set HOTRUN_CACHE_DIR to another disk"
-            )
-        ]
+        return [Problem(code="disk-full", what=f"{told}, about {needed / 1e9:.1f} GB needed", fix=fix)]
+    problems = []
+    if free < most:
+        what = f"{told}, which does not last for packages with CUDA ({most / 1e9:.1f} GB)"
+        problems.append(Problem(code="disk-short", level="warning", what=what, fix=fix))
     if len(str(roots.node("worker-000") / "tmp")) > _LONGEST_TEMP:
         what = f"{roots.directory} is so long a path that sockets of a program's data loaders may not fit"
-        return [
-            Problem(
-                code="path-too-long", level="warning", what=what, fix="set HOTRUN_CACHE_DIR to a short path"
-            )
-        ]
-    return []
+        fix = "set HOTRUN_CACHE_DIR to a short path"
+        problems.append(Problem(code="path-too-long", level="warning", what=what, fix=fix))
+    return problems
+
+
+def _free_bytes(directory: Path) -> int:
+    return shutil.disk_usage(directory).free
 
 
 def is_usable(directory: Path) -> bool:

@@ -14,7 +14,7 @@ from cloud.node.console import STAGES
 from cloud.rehearse.report import machines as count_machines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from rich.console import Console
 
@@ -35,6 +35,11 @@ class Ui(Protocol):
     @property
     def is_quiet(self) -> bool:
         """Whether nothing but the result is wanted."""
+
+
+def teller(ui: Ui) -> Callable[[str], None]:
+    """Return what shows a sentence of the rehearsal itself at once; with `--quiet` nothing."""
+    return lambda sentence: None if ui.is_quiet else _print(ui.progress, sentence)
 
 
 class Screen:
@@ -59,7 +64,7 @@ class Screen:
             )
             self._live.start()
         else:
-            self.say(self._title)
+            _print(self._console, self._title)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -70,15 +75,10 @@ class Screen:
         if not self._quiet:
             self._console.print()
 
-    def say(self, sentence: str) -> None:
-        """One line of the rehearsal itself."""
-        if not self._quiet:
-            self._print(sentence)
-
     def line(self, name: str, text: str) -> None:
         """One line of a machine's log."""
         if not self._quiet:
-            self._print(f"{name:{self._width}} │ {text}")
+            _print(self._console, f"{name:{self._width}} │ {text}")
 
     def stage(self, machine: Machine, fields: dict[str, str]) -> None:
         """A stage that ended, as a line where there is no table."""
@@ -88,9 +88,6 @@ class Screen:
         told = fields.get("what") or fields.get("detail", "")
         told = f": {told}" if told else ""
         self.line(machine.name, f"{fields['stage']} {fields.get('state', '')} ({seconds:.1f} s){told}")
-
-    def _print(self, text: str) -> None:
-        self._console.print(Text(_printable(text)), soft_wrap=True, highlight=False)
 
     def _table(self) -> Group:
         seconds = int(time.monotonic() - self._began_at)
@@ -116,8 +113,12 @@ class Screen:
         return sorted(behind[:MAX_ROWS], key=lambda machine: machine.rank)
 
 
+def _print(console: Console, text: str) -> None:
+    console.print(Text(_printable(text)), soft_wrap=True, highlight=False)
+
+
 def _printable(text: str) -> str:
-    """A program's control characters are shown, not obeyed."""
+    """A program's control characters are shown, not obeyed; a tab is a blank, unlike in `cloud.ui`."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else " " if c == "\t" else f"\\x{ord(c):02x}" for c in text)

@@ -7,7 +7,6 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from cloud.errors import Interrupted, Problem
 from cloud.rehearse import Options, follow, guardian, keep, verdict
 from cloud.rehearse.follow import Machine
 from cloud.rehearse.interrupts import Interrupts
@@ -15,10 +14,11 @@ from cloud.rehearse.prepare import Prepared, prepare
 from cloud.rehearse.processes import Fleet, Line
 from cloud.rehearse.report import NodeReport, Report
 from cloud.rehearse.roots import short_name
-from cloud.rehearse.screen import Screen, Ui
+from cloud.rehearse.screen import Screen, Ui, teller
 from cloud.rehearse.verdict import End, Evidence
 
 if TYPE_CHECKING:
+    from cloud.errors import Problem
     from cloud.plan import Plan
     from cloud.rehearse.keep import Kept
 
@@ -32,10 +32,10 @@ def rehearse(plan: Plan, options: Options, ui: Ui) -> Report:
     """See `cloud.rehearse.rehearse`."""
     with Interrupts() as interrupts, ExitStack() as stack:
         signals: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
-        said: list[str] = []
-        prepared = prepare(
-            plan, options, stack, said.append, lambda recorded, body: signals.put((recorded, body))
-        )
+        with interrupts.at_once():
+            prepared = prepare(
+                plan, options, stack, teller(ui), lambda recorded, body: signals.put((recorded, body))
+            )
         kept = keep.make(options.runs_dir, options.name, short_name(str(prepared.parameters["repo"])))
         stack.callback(kept.close)
         kept.write("template.yml", plan.text)
@@ -45,8 +45,6 @@ def rehearse(plan: Plan, options: Options, ui: Ui) -> Report:
         title += f" + {workers} worker{'s' if workers > 1 else ''}" if workers else ""
         session = Session(prepared, options, kept, interrupts, signals)
         with Screen(ui, title, session.machines.values()) as screen:
-            for sentence in [*said, *(problem.what for problem in prepared.problems)]:
-                screen.say(sentence)
             return session.run(screen)
 
 
@@ -68,8 +66,7 @@ class Session:
 
     def run(self, screen: Screen) -> Report:
         """Start all machines, follow them to the end, and leave no process behind whatever happens."""
-        if self.interrupts.name:
-            raise Interrupted(Problem(code="interrupted", what="interrupted before a machine was started"))
+        self.interrupts.raise_early()
         warden = guardian.start(self.prepared.tag, self.prepared.held)
         end: End = "interrupted"
         try:
@@ -170,9 +167,7 @@ class Session:
         problems += [problem for problem in self.prepared.problems if problem.level != "error"]
         report = self._judged(verdict.exit_code(evidence, problems), status, problems, seconds)
         self.kept.event("finished", exit_code=report.exit_code)
-        self.kept.write("report.json", report.as_json())
-        if not (self.kept.directory / "status.json").exists():
-            self.kept.write("status.json", report.as_json())
+        self.kept.write(keep.STATUS, report.as_json())
         return report
 
     def _judged(self, code: int, status: dict[str, Any], problems: list[Problem], seconds: float) -> Report:
@@ -184,7 +179,7 @@ class Session:
             nodes=tuple(_node_report(machine) for machine in self.machines.values()),
             result=dict(status.get("result") or {}), run_dir=self.kept.directory,
             attempts=int(status.get("attempt") or 1), problems=tuple(problems), seconds=seconds,
-            places=self._places(problems),
+            places=self._places(problems), launch=self.prepared.launch,
         )  # fmt: skip
 
     def _places(self, problems: list[Problem]) -> dict[int, str]:

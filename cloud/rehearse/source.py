@@ -5,22 +5,24 @@ Only commits are used. A tree without .git is copied and committed beside the ma
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cloud.errors import Problem, ProblemsFound
+from cloud.git.command import Answer, GitMissing, git
 from cloud.rehearse.roots import remove
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SKIPPED = (".git", ".venv", ".build", "runs", "__pycache__", "node_modules")
+SKIPPED = (".git", "__pycache__", "node_modules")
+SKIPPED_AT_THE_TOP = (".venv", ".build", "runs")  # deeper ones may be a program's own
 _GIT_TIMEOUT_S = 300
-_SNAPSHOT_DATE = "2000-01-01T00:00:00Z"  # the same tree makes the same commit
+_SNAPSHOT_BY = "hotrun <hotrun@localhost> 946684800 +0000"  # the same tree makes the same commit
+_TRUSTED = ("system", "global", "command")  # scopes of the person's own configuration
+_AS_IT_IS = "* -filter -text -ident -working-tree-encoding\n"  # stronger than a tree's .gitattributes
 
 Say = Callable[[str], None]
 
@@ -53,69 +55,94 @@ def prepare(directory: Path, scratch: Path, say: Say) -> Source:
             "source-missing", f"{directory} is no directory", "name a checkout or an unpacked archive"
         )
     directory = directory.resolve()
-    config = gitconfig(scratch / "source.gitconfig", "", None)
     if not _is_repository(directory):
-        return _snapshot(directory, scratch / "snapshot", config, say)
-    commit = _git(config, directory, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    if commit is None:
+        return _snapshot(directory, scratch / "snapshot", say)
+    answer = _git(directory, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if answer.code:
         raise _problem("source-no-commit", f"{directory} has no commit yet", "git commit first")
-    changed = (_git(config, directory, "status", "--porcelain", "--untracked-files=no") or "").splitlines()
+    commit = answer.text
     say(f"the repository is {directory} at {commit[:7]}")
+    changed = _changed(directory)
     if changed:
         say(f"uncommitted changes are not used: {', '.join(line[2:].strip() for line in changed[:3])}"
             + (f" and {len(changed) - 3} more" if len(changed) > 3 else ""))  # fmt: skip
     return Source(directory, commit)
 
 
-def _snapshot(directory: Path, copy: Path, config: Path, say: Say) -> Source:
+def _changed(directory: Path) -> list[str]:
+    """Lines of `git status`, without the programs that the directory's own configuration calls filters."""
+    listed = _git(directory, "config", "--show-scope", "--null", "--name-only", "--get-regexp", "^filter\\.")
+    if listed.code not in (0, 1):  # 1: there are none
+        return []
+    fields = listed.text.split("\0")
+    names = {name for scope, name in zip(fields[::2], fields[1::2], strict=False) if scope not in _TRUSTED}
+    filters = {name.rpartition(".")[0] for name in names}
+    off = [f"{name}.{key}" for name in sorted(filters) for key in ("clean=", "process=", "required=false")]
+    settings = [word for setting in off for word in ("-c", setting)]
+    status = ("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty")
+    return _git(directory, *settings, *status).text.splitlines()
+
+
+def _snapshot(directory: Path, copy: Path, say: Say) -> Source:
     remove(copy)
+
+    def skipped(parent: str, names: list[str]) -> list[str]:
+        here = (*SKIPPED, *SKIPPED_AT_THE_TOP) if parent == str(directory) else SKIPPED
+        return [name for name in names if name in here]
+
     try:
-        shutil.copytree(directory, copy, symlinks=True, ignore=shutil.ignore_patterns(*SKIPPED))
+        shutil.copytree(directory, copy, symlinks=True, ignore=skipped)
     except (shutil.Error, OSError) as error:
         reason = error.args[0][0][2] if isinstance(error, shutil.Error) else str(error)
         raise _problem(
             "source-unreadable", f"{directory} can't be copied: {reason}", "make it readable"
         ) from error
     size = sum(path.lstat().st_size for path in copy.rglob("*"))
-    _must(config, copy, "init", "--quiet", "--initial-branch=main")
-    _must(config, copy, "add", "--all", "--force", ".")
-    who = ("-c", "user.name=hotrun", "-c", "user.email=hotrun@localhost", "-c", "commit.gpgSign=false")
-    _must(
-        config, copy, *who, "commit", "--quiet", "--allow-empty", "--no-verify", "--message", f"{directory}"
-    )
-    commit = _must(config, copy, "rev-parse", "HEAD")
-    say(f"the repository is a snapshot of {directory} ({size / 1e6:,.1f} MB, without {', '.join(SKIPPED)})")
-    return Source(copy, commit)
+    without = ", ".join((*SKIPPED_AT_THE_TOP, *SKIPPED))
+    say(f"the repository is a snapshot of {directory} ({size / 1e6:,.1f} MB, without {without})")
+    return Source(copy, _committed(copy, f"{directory}\n"))
+
+
+def _committed(copy: Path, message: str) -> str:
+    """Commit the whole tree without its author's hooks, filters, signature or clock."""
+    _must(copy, "init", "--quiet", "--initial-branch=main", "--template=")
+    (copy / ".git/info").mkdir(exist_ok=True)
+    (copy / ".git/info/attributes").write_text(_AS_IT_IS, encoding="ascii")
+    _must(copy, "add", "--all", "--force", ".")
+    tree = _must(copy, "write-tree")
+    content = copy / ".git/snapshot-commit"
+    text = f"tree {tree}\nauthor {_SNAPSHOT_BY}\ncommitter {_SNAPSHOT_BY}\n\n{message}"
+    content.write_bytes(text.encode("utf-8", "surrogateescape"))
+    commit = _must(copy, "hash-object", "-t", "commit", "-w", "--no-filters", str(content))
+    _must(copy, "update-ref", "refs/heads/main", commit)
+    return commit
 
 
 def _is_repository(directory: Path) -> bool:
-    return (directory / ".git").exists() or all(
-        (directory / part).exists() for part in ("HEAD", "objects", "refs")
-    )
+    return (directory / ".git").exists() or _is_bare(directory)
 
 
-def _git(config: Path, directory: Path, *command: str) -> str | None:
-    """What git printed, or None when it failed; no lock is taken, no configuration read but ours."""
-    done = _run(config, directory, *command)
-    return done.stdout.strip() if done.returncode == 0 else None
+def _is_bare(directory: Path) -> bool:
+    return all((directory / part).exists() for part in ("HEAD", "objects", "refs"))
 
 
-def _must(config: Path, directory: Path, *command: str) -> str:
-    done = _run(config, directory, *command)
-    if done.returncode != 0:
-        raise _problem("source-unreadable", f"git {command[0]} in {directory}: {done.stderr.strip()}", "")
-    return done.stdout.strip()
+def _git(directory: Path, *command: str) -> Answer:
+    """What git says about the repository at `directory`, whoever owns it; no other one is looked for."""
+    is_bare = not (directory / ".git").exists() and _is_bare(directory)
+    own = directory if is_bare else directory / ".git"
+    place = (f"--git-dir={own}", f"--work-tree={directory}")
+    try:
+        return git(*place, *command, directory=directory, timeout_s=_GIT_TIMEOUT_S)
+    except GitMissing as error:
+        what = "git is not installed here, and every machine needs it"
+        raise _problem("program-missing", what, "install git") from error
 
 
-def _run(config: Path, directory: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environ |= {"GIT_CONFIG_GLOBAL": str(config), "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C.UTF-8"}
-    environ |= {"GIT_AUTHOR_DATE": _SNAPSHOT_DATE, "GIT_COMMITTER_DATE": _SNAPSHOT_DATE}
-    return subprocess.run(
-        ["git", "--no-optional-locks", "-C", str(directory), *command],
-        env=environ, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-        timeout=_GIT_TIMEOUT_S,
-    )  # fmt: skip
+def _must(directory: Path, *command: str) -> str:
+    answer = _git(directory, *command)
+    if answer.code:
+        raise _problem("source-unreadable", f"git {command[0]} in {directory}: {answer.reason}", "")
+    return answer.text.strip()
 
 
 def _quoted(value: str) -> str:

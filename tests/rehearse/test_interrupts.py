@@ -52,7 +52,7 @@ def test_an_interrupt_ends_everything_with_130(cache: Path, runs: Path, number: 
     assert not below(cache)
     assert f"files are left in {runs}/digits-1/" in shown
     assert (
-        json.loads((runs / "digits-1/report.json").read_text())["problems"][0]["what"]
+        json.loads((runs / "digits-1/status.json").read_text())["problems"][0]["what"]
         == f"interrupted by {number.name}"
     )
 

@@ -6,11 +6,13 @@ import os
 import socket
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from cloud.errors import ProblemsFound, RequestError
-from cloud.rehearse import addresses, environment, roots
+from cloud.rehearse import Options, addresses, environment, rehearse, roots
+from tests.rehearse import fakes
 
 
 def silent(_sentence: str) -> None:
@@ -43,10 +45,13 @@ def test_addresses_of_the_largest_rehearsal_can_be_bound() -> None:
 
 
 def test_another_system_is_a_named_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without Linux there is no loopback address for each machine."""
+    """Without Linux there is no loopback address for each machine, and no module that only Unix has is imported."""
     monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # as where it does not exist
+    for name in [name for name in sys.modules if name.startswith("cloud.rehearse.")]:
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ProblemsFound) as caught:
-        addresses.claim(2)
+        rehearse(fakes.plan(fakes.TRAINS), Options(), fakes.Ui())
     assert caught.value.problems[0].code == "rehearsal-needs-linux"
 
 
@@ -139,10 +144,40 @@ def test_a_full_disk_is_known_before(tmp_path: Path, monkeypatch: pytest.MonkeyP
     taken = roots.take(tmp_path, "digits-1", ["master"], is_fresh=False)
     monkeypatch.setattr(roots, "NEEDED_BYTES", 10**18)
     said: list[str] = []
-    problems = roots.check_disk(taken, 3, said.append)
+    problems = roots.check_disk(taken, tmp_path, 3, said.append)
     taken.close()
     assert problems[0].code == "disk-full"
     assert "GB free" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("free_gb", "is_kept", "expected"),
+    [
+        (1, False, {"disk-full": "error"}),
+        (5, False, {"disk-short": "warning"}),
+        (7, False, {}),
+        (1, True, {}),
+    ],
+)
+@pytest.mark.parametrize("full", ["uv", "nodes"])
+def test_a_disk_that_may_not_last_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, full: str, free_gb: int, is_kept: bool,
+    expected: dict[str, str],
+) -> None:  # fmt: skip
+    """New machines may need 6 GB with CUDA; the volume of uv's cache counts as theirs does."""
+    taken = roots.take(tmp_path / "nodes", "digits-1", ["master"], is_fresh=False)
+    if is_kept:
+        (taken.node("master") / "opt/hotrun/env").mkdir(parents=True)
+
+    def usage(path: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=(free_gb if tmp_path / full in (path, *path.parents) else 100) * 10**9)
+
+    monkeypatch.setattr(roots.shutil, "disk_usage", usage)
+    problems = roots.check_disk(taken, tmp_path / "uv", 3, lambda sentence: None)
+    taken.close()
+    found = [problem for problem in problems if problem.code.startswith("disk")]
+    assert {problem.code: problem.level for problem in found} == expected
+    assert all(str(tmp_path / full) in problem.what for problem in found)
 
 
 @pytest.mark.parametrize(

@@ -110,14 +110,16 @@ def payload(tmp_path: Path) -> Path:
     return tree
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_machines_train_mnist_as_one(cache: Path, runs: Path, tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize(("workers", "args", "least"), [(0, " --trainer.max_epochs 1", 0.9), (2, "", 0.975)])
+def test_machines_train_mnist_as_one(
+    cache: Path, runs: Path, tmp_path: Path, *, workers: int, args: str, least: float
+) -> None:
     """1+0 and 1+2 machines prove their world size and bring home a trained net's accuracy."""
-    text = template(workers, requirements="payload", args="fit --trainer.max_epochs 1")
+    text = template(workers, requirements="payload", args=f"fit{args}")
     report = run(text, runs, source=payload(tmp_path))
     assert (report.exit_code, report.errors) == (0, [])
     assert (report.proven, report.expected) == (workers + 1, workers + 1)
-    assert report.result["test_accuracy"] > 0.9
+    assert report.result["test_accuracy"] >= least
     assert report.result["world_size"] == workers + 1
     proofs = len(list((report.run_dir / "proof").glob("rank*.json")))
     assert proofs == (

@@ -6,15 +6,15 @@ import io
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
-from cloud.errors import Interrupted, Problem, ProblemsFound, RequestError
+from cloud.errors import RequestError
 from cloud.rehearse import Options, prepare, rehearse, session
-from cloud.rehearse.interrupts import Interrupts
 from tests.rehearse import fakes
 from tests.rehearse.processes import below
 
@@ -54,15 +54,32 @@ def test_a_good_run_is_kept_whole_and_ends_with_0(cache: Path, runs: Path) -> No
         "template.yml",
         "parameters.json",
         "status.json",
-        "report.json",
+        "master-status.json",
         "events.jsonl",
         "manifest.sha256",
     )
     assert made == logs | {f"digits-1/{name}" for name in (*files, "proof/rank0.json", "results/result.json")}
-    assert json.loads((runs / "digits-1/report.json").read_text()) == report.as_json()
     shown = str(report)
     assert "3 machines trained as one (world size 3 of 3, gloo, 310 MB of gradients)" in shown
     assert "test accuracy 98.00 %   2 epochs in 3.5 s   12,346 images/s" in shown
+
+
+@pytest.mark.parametrize("behaviour", [fakes.TRAINS, FAILS_ON_WORKER_1])
+def test_status_json_is_the_document_of_json(cache: Path, runs: Path, behaviour: str) -> None:
+    """With exit_code and run_dir, whether the master wrote a status of its own or not."""
+    report = run(behaviour, runs)
+    assert json.loads((runs / "digits-1/status.json").read_text()) == report.as_json()
+
+
+def test_the_manifest_names_the_files_as_they_are_kept(cache: Path, runs: Path) -> None:
+    """`sha256sum --check` passes in the run's directory, the master's own status included."""
+    report = run(fakes.TRAINS, runs)
+    done = subprocess.run(
+        ["sha256sum", "--check", "manifest.sha256"],
+        cwd=report.run_dir, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "master-status.json: OK" in done.stdout) == (0, True)
+    assert json.loads((report.run_dir / "master-status.json").read_text())["run"] == "r1"
 
 
 def test_runs_are_numbered_and_never_overwritten(cache: Path, runs: Path) -> None:
@@ -231,24 +248,6 @@ def test_control_characters_of_a_program_are_shown(cache: Path, runs: Path) -> N
     run("say('red \\x1b[31m')\n" + fakes.TRAINS, runs, ui=ui)
     assert "red \\x1b[31m" in ui.text
     assert "\x1b" not in ui.text
-
-
-def test_errors_of_the_template_start_nothing(cache: Path, runs: Path) -> None:
-    """A plan with an error is refused before anything is made."""
-    plan = fakes.plan(fakes.TRAINS)
-    plan.problems.append(Problem(code="x", what="x"))
-    with pytest.raises(ProblemsFound):
-        rehearse(plan, Options(runs_dir=runs), fakes.Ui())
-    assert not runs.exists()
-
-
-def test_an_interrupt_before_the_start_is_raised(
-    cache: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nothing was started, so there is nothing to report."""
-    monkeypatch.setattr(Interrupts, "__enter__", lambda self: (setattr(self, "name", "SIGINT"), self)[1])
-    with pytest.raises(Interrupted):
-        run(fakes.TRAINS, runs)
 
 
 def test_workers_override_the_template(cache: Path, runs: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -108,6 +109,56 @@ def test_another_source_replaces_a_local_repository(
     assert rehearse(fakes.plan(CLONES, repo=str(checkout)), options, fakes.Ui()).exit_code == 0
     (log,) = runs.glob("*/logs/master.log")
     assert "MAIN other" in log.read_text()
+
+
+def test_no_program_of_a_foreign_configuration_is_run(tmp_path: Path, checkout: Path) -> None:
+    """Not its monitor, its hooks or its filters, whatever `status` wants to know; odd `filter` names included."""
+    trap, sprung = tmp_path / "trap", tmp_path / "sprung"
+    trap.write_text(f"#!/bin/sh\necho $0 >> '{sprung}'\ncat\n")
+    trap.chmod(0o755)
+    (checkout / ".git/info/attributes").write_text("* filter=a.b\n")
+    (checkout / ".git/hooks").mkdir(exist_ok=True)
+    shutil.copy(trap, checkout / ".git/hooks/post-index-change")
+    for key in ("core.fsmonitor", "filter.a.b.clean", "filter.a.b.process", "core.sshCommand"):
+        git(checkout, "config", key, str(trap))
+    git(checkout, "config", "filter.a.b.required", "true")
+    (checkout / "main.py").write_text("two")
+    said: list[str] = []
+    source.prepare(checkout, tmp_path, said.append)
+    assert "uncommitted changes are not used: main.py" in said
+    assert not sprung.exists()
+
+
+def test_a_snapshot_has_the_bytes_of_the_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The person's own filters, templates and signatures have no say in it."""
+    tree, config = tmp_path / "tree", tmp_path / "gitconfig"
+    tree.mkdir()
+    (tree / ".gitattributes").write_text("* filter=x text\n")
+    (tree / "main.py").write_bytes(b"a\r\nb\n")
+    config.write_text(
+        '[filter "x"]\n\tclean = tr a-z A-Z\n\trequired = true\n[commit]\n\tgpgSign = true\n'
+        "[init]\n\ttemplateDir = /nonexistent\n[core]\n\tautocrlf = true\n"
+    )
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    made = source.prepare(tree, tmp_path, lambda sentence: None)
+    command = ["git", "-C", str(made.directory), "show", f"{made.commit}:main.py"]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == b"a\r\nb\n"
+
+
+def test_a_snapshot_leaves_out_folders_only_where_tools_put_them(tmp_path: Path) -> None:
+    """`runs`, `.venv` and `.build` at the top alone; caches, packages of Node and inner .git anywhere."""
+    tree = tmp_path / "tree"
+    for place in (".", "src", "src/deep"):
+        for name in (".venv", ".build", "runs", "node_modules", "__pycache__", ".git.keep"):
+            (tree / place / name).mkdir(parents=True)
+            (tree / place / name / "file").write_text("")
+    (tree / "src/.git").mkdir()
+    (tree / "src/.git/HEAD").write_text("")
+    made = source.prepare(tree, tmp_path, lambda sentence: None)
+    kept = git(made.directory, "ls-tree", "-r", "--name-only", made.commit).splitlines()
+    own = (".build", ".git.keep", ".venv", "runs")
+    expected = [f"src/{name}/file" for name in own] + [f"src/deep/{name}/file" for name in own]
+    assert sorted([*expected, ".git.keep/file"]) == sorted(kept)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to somebody else")
