@@ -150,6 +150,8 @@ def _failure(report: Report) -> list[str]:
     if not errors:
         return ["the rehearsal failed; nothing left running", "", *_states(report)]
     index, first = errors[0]
+    if report.exit_code == 130:
+        return [_headline(report, first), "", *_states(report)]
     lines = [_headline(report, first), "", f"  {_sentence(first)}"]
     lines += [f"    {line[:200]}" for line in first.log[-LOG_LINES_SHOWN:]]
     if first.fix:
@@ -163,7 +165,8 @@ def _failure(report: Report) -> list[str]:
     if len(errors) > 10:
         lines.append(f"  and {len(errors) - 10} more")
     lines += _other_problems(report)
-    return [*lines, "", *_states(report), "", f"kept in {report.run_dir}/"]
+    states = [] if first.code == "not-distributed" else ["", *_states(report)]
+    return [*lines, *states, "", f"kept in {report.run_dir}/"]
 
 
 def _headline(report: Report, first: Problem) -> str:
@@ -172,6 +175,8 @@ def _headline(report: Report, first: Problem) -> str:
         return f"interrupted after {report.seconds:.0f} s; {end}; files are left in {report.run_dir}/"
     if report.exit_code == 6:
         return f"the deadline passed after {report.seconds:.0f} s; {end}"
+    if first.code == "not-distributed":
+        return "every process ended with exit 0, but the machines did not train as one; nothing left running"
     if not first.node:
         return f"the rehearsal failed after {report.seconds:.0f} s; {end}"
     stage = f" in {first.stage}" if first.stage else ""

@@ -71,7 +71,7 @@ class Screen:
         if self._live is not None:
             self._live.stop()
         elif not self._quiet:
-            self._console.print(self._table())
+            self._console.print(self._stages())
         if not self._quiet:
             self._console.print()
 
@@ -92,6 +92,9 @@ class Screen:
     def _table(self) -> Group:
         seconds = int(time.monotonic() - self._began_at)
         title = Text(f"{self._title}   {seconds // 60:02d}:{seconds % 60:02d}", style="bold")
+        return Group(title, self._stages())
+
+    def _stages(self) -> Table:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for column in ("machine", *SHOWN_STAGES):
             table.add_column(column, no_wrap=True, style="bold" if column == "machine" else "")
@@ -100,7 +103,7 @@ class Screen:
         hidden = len(self._machines) - MAX_ROWS
         if hidden > 0:
             table.caption = f"and {count_machines(hidden)} more"
-        return Group(title, table)
+        return table
 
     def _rows(self) -> list[Machine]:
         """The machines that are behind come first when not all fit; else all in order."""
@@ -126,7 +129,8 @@ def _printable(text: str) -> str:
 
 def _cell(machine: Machine, stage: str) -> Text:
     if machine.stage == stage and machine.stage_state == "begin" and not machine.has_ended:
-        return Text(machine.progress if stage == "train" and machine.progress else "…")
+        since = f"{time.monotonic() - machine.began_at:.0f}s …"
+        return Text(machine.progress if stage == "train" and machine.progress else since)
     if machine.failure.get("stage") == stage:
         return Text("failed", style="red")
     if stage not in machine.stages:
