@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from cloud import __version__
 from cloud.commands.completion import completion
-from cloud.commands.generate import DEFAULT_OUT, generate, make
-from cloud.commands.options import Command, make_ui
+from cloud.commands.generate import force_option, generate, make, out_option
+from cloud.commands.options import Command, make_ui, reporting
 from cloud.commands.read import check, explain
 from cloud.commands.rehearse import rehearse
 from cloud.errors import HotrunError, Interrupted, Problem, RequestError
@@ -40,24 +41,36 @@ class _Group(click.Group):
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
-@click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
+@out_option
+@force_option
+@reporting
 @click.version_option(__version__, message="hotrun %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, debug: bool) -> int:
+def cli(ctx: click.Context, *, out: str, force: bool, quiet: bool, as_json: bool, debug: bool) -> int:
     """Make one Heat template whose machines train a git repository together.
 
     Without a command: asks four questions, then writes template.yml.
     """
     del debug  # run() reads it
     if ctx.invoked_subcommand is not None:
+        _refuse_early_flags(ctx)
         return 0
     from cloud.config import Request
 
-    ui = make_ui()
-    if ui.is_interactive:
+    ui = make_ui(quiet=quiet, as_json=as_json)
+    if ui.is_interactive and out != "-" and not quiet and not as_json:
         ui.result(f"hotrun {__version__} · one Heat template from four answers")
         ui.result()
-    return make(Request(), DEFAULT_OUT, is_forced=False, ui=ui, is_guided=True)
+    return make(Request(), out, is_forced=force, ui=ui, is_guided=True)
+
+
+def _refuse_early_flags(ctx: click.Context) -> None:
+    """A flag before the command would be lost: it belongs to the four questions."""
+    for parameter in ctx.command.params:
+        is_typed = ctx.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+        if is_typed and parameter.name != "debug":
+            what = f"{parameter.opts[-1]} stands before {ctx.invoked_subcommand}"
+            raise RequestError(Problem(code="usage", what=what, fix="write it behind the command"))
 
 
 for _command in (generate, explain, check, rehearse, completion):
@@ -85,9 +98,7 @@ def run(arguments: Sequence[str], program: str = "hotrun") -> int:
         except click.UsageError as error:
             return _failed(RequestError(_usage(error, program)), ui, is_debug)
         except (KeyboardInterrupt, click.Abort):
-            return _failed(
-                Interrupted(Problem(code="interrupted", what="interrupted; nothing was written")), ui, False
-            )
+            return _failed(Interrupted(Problem(code="interrupted", what="interrupted")), ui, False)
     except BrokenPipeError:  # the reader has seen enough
         _silence()
         return 0
@@ -132,7 +143,7 @@ def _usage(error: click.UsageError, program: str) -> Problem:
     if isinstance(error, click.NoSuchOption):
         what = f"{error.option_name} is not a flag of {command or program}"
         if not command and error.option_name in {name for param in generate.params for name in param.opts}:
-            fix = f"{program} generate {error.option_name} …"
+            fix, near = f"{program} generate {error.option_name} …", []
     elif isinstance(error, click.BadOptionUsage):
         what = f"{error.option_name} {'needs a value' if 'requires' in error.message else 'takes no value'}"
     elif isinstance(error, click.MissingParameter) and error.param is not None:

@@ -125,20 +125,6 @@ def problem_of(given: Given, refused: rules.Refused) -> Problem:
     return Problem(code=refused.code, what=f"{given.key} {refused.why}", where=given.origin, fix=refused.fix)
 
 
-def advice(found: model.Cluster) -> tuple[Problem, ...]:
-    """Return what is possible but probably not meant."""
-    if found.profile != "chameleon-baremetal" or (found.master.reservation and found.worker.reservation):
-        return ()
-    return (
-        Problem(
-            code="reservation-missing",
-            level="warning",
-            what="bare metal starts only with a lease, and a reservation is not given",
-            fix="add --master-reservation ID --worker-reservation ID, or fill them in at the launch",
-        ),
-    )
-
-
 def _from_flags(flags: Mapping[str, Any]) -> Iterable[Given]:
     for setting in SETTINGS:
         value = flags.get(setting.key)
@@ -192,14 +178,9 @@ def _built(values: Mapping[str, Any]) -> model.Cluster:
 
 def _cross_checks(found: model.Cluster, asked: Request) -> list[Problem]:
     """Values that are possible alone, but not together."""
-    size = ipaddress.IPv4Network(found.network.cidr).num_addresses
-    needed = found.nnodes + addresses.NETWORK_OVERHEAD
-    if needed <= size:
-        return []
-    prefix = 32 - (needed - 1).bit_length()
-    cidr = found.network.cidr
-    what = f"network_cidr is {cidr} with {size} addresses, but {found.nnodes} machines need {needed}"
-    where = asked.origin("network_cidr")
-    return [
-        Problem(code="network-too-small", what=what, where=where, fix=f"write a /{prefix} or a larger range")
-    ]
+    try:
+        addresses.holds_machines(ipaddress.IPv4Network(found.network.cidr), found.nnodes)
+    except rules.Refused as refused:
+        where = asked.origin("network_cidr")
+        return [problem_of(Given(key="network_cidr", value=found.network.cidr, origin=where), refused)]
+    return []

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from cloud import check, resolve, userdata
 from cloud.checks import limits
-from cloud.errors import Problem, ProblemsFound
+from cloud.errors import Problem, ProblemsFound, RequestError
 from cloud.model import MAX_ARGS_CHARACTERS, MAX_BEYOND_ASCII
 from cloud.node.console import STAGES
 from cloud.plan import Plan, cluster_line, job_line, network_line, source_line
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _WIDTH = 20
+_MANIFEST = "manifest.sha256"  # as sha256sum reads it
 
 RESOURCES = {
     "network": "a private network of the cluster's own",
@@ -67,12 +70,33 @@ def explain(plan: Plan) -> str:
 
 
 def unpack(plan: Plan, directory: Path) -> list[Path]:
-    """Write what a machine gets into a directory and return the files, in order.
+    """Write what a machine gets into a directory and return the files, in order; the last is their manifest.
 
     The node program as the template carries it (without comments), and the user data of the master and of
     one worker as they would be with placeholder facts. Raises ProblemsFound for what can't be resolved or
-    unpacked; nothing is written then.
+    unpacked, and RequestError for a directory with files that no earlier unpack wrote, or one that can't be
+    written. Everything is checked before anything is written.
     """
+    files = _unpacked(plan)
+    root = directory.resolve()
+    if any(os.path.relpath(root / name, root).startswith("..") for name in files):  # somebody else's archive
+        what = "the node program has a file that lies outside of its directory"
+        raise ProblemsFound(Problem(code="node-program-damaged", what=what))
+    files[_MANIFEST] = "".join(f"{_sha256(content)}  {name}\n" for name, content in files.items()).encode()
+    try:
+        for name in _own_files(directory) - set(files):
+            (root / name).unlink()
+        for name, content in files.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(content)
+    except OSError as error:
+        what = f"{directory} can't be written: {error.strerror or error}"
+        raise RequestError(_not_unpacked("output-unwritable", what)) from error
+    return [root / name for name in files]
+
+
+def _unpacked(plan: Plan) -> dict[str, bytes]:
+    """Return what a machine gets as files: path -> content."""
     facts = placeholders.facts(plan.parameters)
     try:
         files = dict(userdata.node_program(plan.template.boot))
@@ -83,18 +107,37 @@ def unpack(plan: Plan, directory: Path) -> list[Path]:
         resolved = resolve.node(plan.template, plan.parameters, rank, facts)
         files[f"user_data.{resolved.name}"] = resolved.user_data
         files[f"metadata.{resolved.name}"] = _lines_of(resolved.metadata)
-    root = directory.resolve()
-    written = []
-    for name, content in files.items():
-        path = (root / name).resolve()
-        if root not in path.parents:  # an archive made by somebody else may name any path
-            raise ProblemsFound(
-                Problem(code="node-program-damaged", what=f"the node program has a file {name}")
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        written.append(path)
-    return written
+    return files
+
+
+def _own_files(directory: Path) -> set[str]:
+    """Return the files of an earlier unpack; RequestError for one that is somebody's, or was changed."""
+    if not directory.exists():
+        return set()
+    if not directory.is_dir():
+        raise RequestError(_not_unpacked("output-unwritable", f"{directory} is not a directory"))
+    manifest = directory / _MANIFEST
+    listed = manifest.read_text(encoding="utf-8", errors="replace") if manifest.is_file() else ""
+    known = {name: digest for digest, _, name in (line.partition("  ") for line in listed.splitlines())}
+    found = set()
+    for path in directory.rglob("*"):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        name = path.relative_to(directory).as_posix()
+        is_plain = path.is_file() and not path.is_symlink()
+        if not is_plain or (name != _MANIFEST and known.get(name) != _sha256(path.read_bytes())):
+            what = f"{path} exists and is not as an earlier --unpack wrote it"
+            raise RequestError(_not_unpacked("output-not-ours", what))
+        found.add(name)
+    return found
+
+
+def _not_unpacked(code: str, what: str) -> Problem:
+    return Problem(code=code, what=what, where="flag --unpack", fix="name a new or an empty directory")
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _read(section: tuple[str, Iterator[str]]) -> tuple[str, list[str]]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from cloud.errors import Problem, RequestError
 from cloud.template import provenance
 
+_ANOTHER = "name another file with --out"
+
 
 def check(path: Path, is_forced: bool) -> None:
     """Raise RequestError when `path` can't or must not be written."""
@@ -27,7 +29,7 @@ def check(path: Path, is_forced: bool) -> None:
         with path.open(encoding="utf-8", errors="replace") as file:
             is_ours = provenance.is_ours(file.readline())
     except OSError as error:
-        raise RequestError(_unwritable(path, f"can't be read: {_reason(error)}")) from error
+        raise RequestError(_unwritable(path, f"can't be read: {_reason(error)}", _ANOTHER)) from error
     if not is_ours:
         what = f"{path} exists and was not made by hotrun"
         fix = "name another file with --out, or replace it with --force"
@@ -43,7 +45,7 @@ def write(path: Path, text: str, is_forced: bool) -> None:
         else:
             _replace(path.resolve(), text)
     except OSError as error:
-        raise RequestError(_unwritable(path, f"can't be written: {_reason(error)}")) from error
+        raise RequestError(_unwritable(path, f"can't be written: {_reason(error)}", _ANOTHER)) from error
 
 
 def _replace(path: Path, text: str) -> None:
@@ -73,5 +75,5 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)
 
 
-def _unwritable(path: Path, what: str, fix: str = "") -> Problem:
+def _unwritable(path: Path, what: str, fix: str) -> Problem:
     return Problem(code="output-unwritable", what=f"{path} {what}", fix=fix)

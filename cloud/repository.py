@@ -2,13 +2,16 @@
 
 https address    git ls-remote, then the commit's listing and two files; without an answer: a note, and go on
 local path       the same from the checkout's own objects; an https origin takes the path's place
+tree without git the path and its files as they are; there is no commit
 """
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +22,16 @@ from cloud.git.refs import Refs, parse_refs
 from cloud.request import addresses, rules
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cloud.model import Job
     from cloud.node.recognise import Recognition
 
 REFS_TIMEOUT_S = 10.0  # a host that answers does so within two
-FILES_TIMEOUT_S = 20.0  # names of all files, and the text of one
-LOCAL_TIMEOUT_S = 20.0
+TIMEOUT_S = 20.0  # names of all files, or the text of one
+MAX_FILES = 100_000  # of a tree without git; listing them takes half a second
+SKIPPED = (".git", "__pycache__", "node_modules")  # as in a rehearsal's snapshot
+SKIPPED_AT_THE_TOP = (".venv", ".build", "runs")
 _LATER = "the master pins the ref when it boots"
 
 
@@ -40,6 +47,8 @@ class Findings:
     """How long ago the commit was made: `2 days ago`; empty when it is not known."""
     recognition: Recognition | None = None
     """What the entrypoint is written for; None when it was not read."""
+    stand_in: str = ""
+    """Directory that a rehearsal must be given as its source; empty where it needs none."""
 
 
 @dataclass(slots=True)
@@ -50,12 +59,16 @@ class _Notes:
     branch: str = ""
     age: str = ""
     recognition: Recognition | None = None
+    stand_in: str = ""
 
     def note(self, code: str, what: str, fix: str = "") -> None:
         self.problems.append(Problem(code=code, level="note", what=what, fix=fix))
 
     def error(self, code: str, what: str, fix: str = "") -> None:
         self.problems.append(Problem(code=code, what=what, fix=fix))
+
+    def unread(self, answer: Answer) -> None:
+        self.note("files-not-read", f"the files were not read here ({answer.reason}); the machines will")
 
 
 def inspect(job: Job, nnodes: int = 1) -> tuple[Job, Findings]:
@@ -73,13 +86,17 @@ def inspect(job: Job, nnodes: int = 1) -> tuple[Job, Findings]:
         else:
             notes.note("git-missing", f"git is not installed on this machine: {_LATER}")
     return found, Findings(
-        problems=tuple(notes.problems), branch=notes.branch, age=notes.age, recognition=notes.recognition
-    )
+        problems=tuple(notes.problems), branch=notes.branch, age=notes.age, recognition=notes.recognition,
+        stand_in=notes.stand_in,
+    )  # fmt: skip
 
 
 def _remote(job: Job, nnodes: int, notes: _Notes) -> Job:
     with tempfile.TemporaryDirectory(prefix="hotrun-") as scratch:
         directory = Path(scratch)
+        _in(directory, "init", "--quiet", "--bare")
+        # The longest prefix wins: the user's own insteadOf must not make ssh of the address.
+        _in(directory, "config", f"url.{job.repo}.insteadOf", job.repo)
         answer = git(
             "ls-remote", "--symref", "--", job.repo, "HEAD", "refs/heads/*", "refs/tags/*",
             directory=directory, timeout_s=REFS_TIMEOUT_S,
@@ -98,16 +115,14 @@ def _remote(job: Job, nnodes: int, notes: _Notes) -> Job:
 
 def _not_listed(job: Job, answer: Answer, notes: _Notes) -> None:
     """A host that says no is an error; one that says nothing is a note."""
-    refused = re.search(
-        r"not found|could not read Username|terminal prompts disabled|Authentication failed|error: 40[134]"
-        r"|is this a git repository|does not appear to be a git",
-        answer.err,
-    )
-    if answer.code == TIMED_OUT or not refused:
+    if answer.is_rewritten:
+        what = f"the host was not asked, as git's insteadOf rewrites its address here ({answer.reason})"
+        notes.note("address-rewritten", f"{what}: {_LATER}", "git config --get-regexp 'url.*insteadof'")
+        return
+    if answer.code == TIMED_OUT or not answer.says_no:
         notes.note("host-silent", f"the host did not answer ({answer.reason}): {_LATER}")
         return
-    login = re.search(r"Username|prompts disabled|Authentication|error: 40[13]", answer.err)
-    if login:
+    if answer.asks_login:
         what = f"repo is {job.repo}, and its host asks for a login: it is private, or not there"
     else:
         what = f"repo is {job.repo}, but there is no git repository"
@@ -127,32 +142,25 @@ def _resolved(job: Job, refs: Refs, notes: _Notes) -> str:
         notes.error("ref-not-found", what, f"git rev-parse {job.ref}")
     else:
         fix = rules.near(job.ref, refs.names) or f"it has {', '.join(refs.names[:5])}"
-        notes.error(
-            "ref-not-found",
-            f"ref is {rules.shown(job.ref)}, but the repository has no such branch or tag",
-            fix,
-        )
+        what = f"ref is {rules.shown(job.ref)}, but the repository has no such branch or tag"
+        notes.error("ref-not-found", what, fix)
     return ""
 
 
 def _fetched(job: Job, directory: Path, notes: _Notes) -> bool:
     """Bring the commit and its listing; the files' contents follow one by one when they are read."""
     steps = (
-        ("init", "--quiet", "--bare"),
         ("remote", "add", "origin", job.repo),
         ("fetch", "--quiet", "--depth=1", "--no-tags", "--filter=blob:none", "origin", job.commit),
     )
     for step in steps:
-        answer = git(*step, directory=directory, timeout_s=FILES_TIMEOUT_S)
+        answer = _in(directory, *step)
         if answer.code:
             if "not our ref" in answer.err:
-                notes.error(
-                    "ref-not-found", f"ref is {job.commit}, but the repository has no such commit", "git push"
-                )
+                what = f"ref is {job.commit}, but the repository has no such commit"
+                notes.error("ref-not-found", what, "git push")
             else:
-                notes.note(
-                    "files-not-read", f"the files were not read here ({answer.reason}); the machines will"
-                )
+                notes.unread(answer)
             return False
     return True
 
@@ -164,22 +172,18 @@ def _local(job: Job, nnodes: int, notes: _Notes) -> Job:
         fix = "write the repository's https:// address, or the directory of a checkout"
         notes.error("repo-not-found", f"repo is {rules.shown(job.repo)}, which is {kind}", fix)
         return job
-    root = git("rev-parse", "--show-toplevel", directory=path, timeout_s=LOCAL_TIMEOUT_S)
+    root = _in(path, "rev-parse", "--show-toplevel")
     bare = "must be run in a work tree" in root.err
+    if "not a git repository" in root.err and not (path / ".git").exists():
+        _tree(job, path, nnodes, notes)
+        return job
     if root.code and not bare:
-        fix = f"git -C {job.repo} init, then commit" if "not a git repository" in root.err else ""
+        is_foreign = "dubious ownership" in root.err  # git before 2.38 takes no -c for it
+        fix = f"git config --global --add safe.directory {job.repo}" if is_foreign else ""
         notes.error("repo-not-found", f"repo is {job.repo}, but git says: {root.reason}", fix)
         return job
     directory = path if bare else Path(root.text)
-    wanted = job.ref or "HEAD"
-    commit = git(
-        "rev-parse",
-        "--verify",
-        "--quiet",
-        f"{wanted}^{{commit}}",
-        directory=directory,
-        timeout_s=LOCAL_TIMEOUT_S,
-    )
+    commit = _in(directory, "rev-parse", "--verify", "--quiet", f"{job.ref or 'HEAD'}^{{commit}}")
     if commit.code:
         what = f"ref is {job.ref}, but {directory} has no such branch, tag or commit"
         if job.ref:
@@ -187,8 +191,7 @@ def _local(job: Job, nnodes: int, notes: _Notes) -> Job:
         else:
             notes.error("repo-empty", f"repo is {directory}, which has no commit yet", "git commit")
         return job
-    head = git("rev-parse", "--abbrev-ref", "HEAD", directory=directory, timeout_s=LOCAL_TIMEOUT_S).text
-    notes.branch = job.ref or head
+    notes.branch = job.ref or _in(directory, "rev-parse", "--abbrev-ref", "HEAD").text
     found = replace(job, repo=str(directory), commit=commit.text)
     found = replace(found, repo=_published(found, directory, notes))
     if not bare:
@@ -197,49 +200,82 @@ def _local(job: Job, nnodes: int, notes: _Notes) -> Job:
     return found
 
 
+def _tree(job: Job, path: Path, nnodes: int, notes: _Notes) -> None:
+    """Read the files of an unpacked archive as they are; only a rehearsal can use them, as a snapshot."""
+    if job.ref:
+        what = f"ref is {job.ref}, but {path} is not in git: it has no branch, tag or commit"
+        notes.error("ref-not-found", what, "leave out --ref")
+        return
+    notes.stand_in = str(path)
+    what = f"{path} is not in git, so there is no commit: rehearse --source {path} makes a snapshot of it"
+    notes.note("tree-without-git", what)
+    listing = dict(islice(_files(path), MAX_FILES + 1))
+    if len(listing) > MAX_FILES:
+        notes.note("files-not-read", f"{path} has more than {MAX_FILES:,} files: they were not read here")
+        return
+
+    def read(name: str) -> bytes | None:
+        try:
+            return (path / name).read_bytes()
+        except OSError:
+            return None
+
+    notes.recognition, problems = examine(job, listing, read, nnodes)
+    notes.problems += problems
+
+
+def _files(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield files and links below a directory, as git would list them: path and mode."""
+    for folder, folders, names in os.walk(path):
+        skipped = (*SKIPPED, *SKIPPED_AT_THE_TOP) if folder == str(path) else SKIPPED
+        folders[:] = sorted(name for name in folders if name not in skipped)
+        links = {name for name in folders if Path(folder, name).is_symlink()}
+        for name in sorted({*names, *links}):
+            file = Path(folder, name)
+            yield file.relative_to(path).as_posix(), "120000" if file.is_symlink() else "100644"
+
+
 def _local_names(directory: Path) -> list[str]:
-    listed = git("for-each-ref", "--format=%(refname:short)", directory=directory, timeout_s=LOCAL_TIMEOUT_S)
-    return listed.text.splitlines()
+    return _in(directory, "for-each-ref", "--format=%(refname:short)").text.splitlines()
 
 
 def _published(job: Job, directory: Path, notes: _Notes) -> str:
     """The https address of the checkout's origin, or the path itself when it has none."""
-    origin = git("config", "--get", "remote.origin.url", directory=directory, timeout_s=LOCAL_TIMEOUT_S).text
+    origin = _in(directory, "config", "--get", "remote.origin.url").text
     address = addresses.https_form(origin)
     if not address:
         return str(directory)
     how = "" if origin == address else ", rewritten from the origin of this checkout"
     notes.note("repo-from-origin", f"repo is {address}{how}; rehearse --source {directory} needs no network")
-    on_remote = git(
-        "branch", "--remotes", "--contains", job.commit, directory=directory, timeout_s=LOCAL_TIMEOUT_S
-    )
-    if not on_remote.text.strip():
+    if not _in(directory, "branch", "--remotes", "--contains", job.commit).text.strip():
         what = f"commit {job.commit[:7]} is not on {address} yet, and the machines clone it from there"
         notes.problems.append(Problem(code="commit-not-pushed", level="warning", what=what, fix="git push"))
+        notes.stand_in = str(directory)
     return address
 
 
 def _dirty(directory: Path, notes: _Notes) -> None:
-    changed = git("status", "--porcelain", directory=directory, timeout_s=LOCAL_TIMEOUT_S).text.splitlines()
+    status = git("status", "--porcelain", directory=directory, timeout_s=TIMEOUT_S, only_own=True)
+    changed = status.text.splitlines()
     if changed:
         files = "1 file is" if len(changed) == 1 else f"{len(changed):,} files are"
         notes.note("tree-dirty", f"{files} changed here and not committed: the machines get the commit")
 
 
 def _examined(job: Job, directory: Path, nnodes: int, notes: _Notes) -> None:
-    notes.age = git(
-        "log", "-1", "--format=%cr", job.commit, directory=directory, timeout_s=LOCAL_TIMEOUT_S
-    ).text
-    listed = git("ls-tree", "-r", "-z", job.commit, directory=directory, timeout_s=FILES_TIMEOUT_S)
+    notes.age = _in(directory, "log", "-1", "--format=%cr", job.commit).text
+    listed = _in(directory, "ls-tree", "-r", "-z", job.commit)
     if listed.code:
-        notes.note("files-not-read", f"the files were not read here ({listed.reason}); the machines will")
+        notes.unread(listed)
         return
 
     def read(path: str) -> bytes | None:
-        answer = git(
-            "cat-file", "blob", f"{job.commit}:{path}", directory=directory, timeout_s=FILES_TIMEOUT_S
-        )
+        answer = _in(directory, "cat-file", "blob", f"{job.commit}:{path}")
         return None if answer.code else answer.out
 
     notes.recognition, problems = examine(job, parse_listing(listed.out), read, nnodes)
     notes.problems += problems
+
+
+def _in(directory: Path, *words: str) -> Answer:
+    return git(*words, directory=directory, timeout_s=TIMEOUT_S)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 __all__ = [
-    "Facts", "Reference", "ResolvedNode", "Template", "load", "node", "nodes", "parameters", "security_rules",
+    "Facts", "Reference", "ResolvedNode", "Template", "load", "node", "parameters", "security_rules",
     "value", "workers",
 ]  # fmt: skip
 
@@ -63,11 +63,6 @@ def node(template: Template, parameters: Mapping[str, Any], rank: int, facts: Fa
         texts = {key.replace(variable, index): text.replace(variable, index) for key, text in texts.items()}
         user_data = user_data if resolver.was_reference(path) else user_data.replace(variable, index)
     return ResolvedNode(name=node_name(rank), rank=rank, user_data=user_data.encode(), metadata=texts)
-
-
-def nodes(template: Template, parameters: Mapping[str, Any], facts: Facts) -> list[ResolvedNode]:
-    """Return what every machine receives, master first; one address per machine must be in the facts."""
-    return [node(template, parameters, rank, facts) for rank in range(workers(parameters) + 1)]
 
 
 def workers(parameters: Mapping[str, Any]) -> int:

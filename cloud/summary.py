@@ -51,7 +51,8 @@ def rows(made: Made) -> Iterator[tuple[str, str]]:
 def next_steps(made: Made, program: str) -> Iterator[tuple[str, str]]:
     """Yield the commands to type next."""
     file = shlex.quote(made.out)
-    yield "try it here", f"{program} rehearse {file}"
+    source = made.findings.stand_in
+    yield "try it here", f"{program} rehearse {file}" + (f" --source {shlex.quote(source)}" if source else "")
     if made.cluster.job.is_local:
         yield "run it", "only here: no machine of a cloud can reach a local path; git push it first"
     else:
@@ -77,6 +78,8 @@ def document(made: Made) -> dict[str, Any]:
 
 
 def _commit(cluster: Cluster, findings: Findings) -> str:
+    if not cluster.job.commit and cluster.job.is_local:
+        return "none: the directory is not in git"
     if not cluster.job.commit:
         wanted = cluster.job.ref or "the default branch"
         return f"not known yet: {wanted}, as the master finds it"

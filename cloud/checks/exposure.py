@@ -6,6 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from cloud.errors import Problem, ProblemsFound
+from cloud.request import addresses, rules
 from cloud.resolve import Reference, security_rules, workers
 from cloud.template.parameters import has_credentials, redacted
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     Values = Mapping[str, Any]
 
-ADDRESSES_BESIDE_MACHINES = 6  # network, broadcast, gateway and up to three DHCP ports
 SSH_PORT = 22
 
 
@@ -83,16 +83,12 @@ def _network(template: Template, values: Values) -> Iterator[Problem]:
                 code="address-malformed", what=what, where=template.where("parameters", name, "default")
             )
             continue
-        needed = workers(values) + 1 + ADDRESSES_BESIDE_MACHINES
-        if name == "network_cidr" and needed > network.num_addresses:
-            prefix = 32 - (needed - 1).bit_length()
-            yield Problem(
-                code="network-too-small",
-                where=template.where("parameters", name, "default"),
-                what=f"network_cidr is {network} with {network.num_addresses} addresses, but "
-                f"{workers(values) + 1} machines need {needed}",
-                fix=f"write a /{prefix} or a larger range",
-            )
+        if name == "network_cidr":
+            try:
+                addresses.holds_machines(network, workers(values) + 1)
+            except rules.Refused as refused:
+                where = template.where("parameters", name, "default")
+                yield Problem(code=refused.code, what=f"{name} {refused.why}", where=where, fix=refused.fix)
     servers = values.get("dns_nameservers")
     for server in servers if isinstance(servers, list) else []:
         try:

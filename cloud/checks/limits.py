@@ -61,6 +61,8 @@ def _size(template: Template, _: Values) -> Iterator[Problem]:
 
 
 def _boot(template: Template, _: Values) -> Iterator[Problem]:
+    if not template.boot:
+        return  # a finding about form
     where = template.where(*_JOB, "template")
     count = template.boot.count(userdata.JOB_TOKEN)
     if count != 1 or f"<<'HOTRUN_JOB'\n{userdata.JOB_TOKEN}\nHOTRUN_JOB\n" not in template.boot:

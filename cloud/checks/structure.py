@@ -6,10 +6,11 @@ What Heat would refuse is found here without a cloud, and what Horizon's form wo
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from cloud.errors import Problem
-from cloud.template.document import Path, Template, near_miss
+from cloud.template.document import OURS, Path, Template, near_miss
 from cloud.template.form import MAX_LABEL_CHARACTERS
 from cloud.template.parameters import TYPES
 
@@ -52,7 +53,7 @@ PSEUDO_PARAMETERS = ("OS::stack_name", "OS::stack_id", "OS::project_id")
 
 def problems(template: Template) -> Iterator[Problem]:
     """Yield every finding about form."""
-    for look in (_version, _sections, _parameters, _groups, _same_names, _resources, _references):
+    for look in (_version, _sections, _needed, _parameters, _groups, _same_names, _resources, _references):
         yield from look(template)
 
 
@@ -94,6 +95,26 @@ def _entries(template: Template, section: str, content: object) -> Iterator[Prob
         needed = "value" if section == "outputs" else "type"
         if needed not in entry:
             yield _shape(template, (section, str(name)), f"a map with the key {needed}")
+
+
+def _needed(template: Template) -> Iterator[Problem]:
+    """What no cluster works without: boot, master and worker_group, by name, type and form."""
+    found = template.document.get("resources", {})
+    if not isinstance(found, dict):
+        return  # named above
+    for name, kind in OURS.items():
+        path: Path = ("resources", name)
+        entry = found.get(name)
+        if name not in found:
+            what = f"resources has no {name}, and no cluster works without it"
+            near = get_close_matches(name, map(str, found), 1)
+            fix = f"rename {near[0]} to {name}" if near else "restore it as it was generated"
+            yield Problem(code="resource-undefined", what=what, where=template.where(*path), fix=fix)
+        elif isinstance(entry, dict) and entry.get("type", kind) != kind:
+            yield _shape(template, (*path, "type"), kind)
+    if isinstance(found.get("boot"), dict) and not template.boot:
+        path = ("resources", "boot", "properties", "config")
+        yield _shape(template, path, "str_replace_strict of the boot script (template) and the job (params)")
 
 
 def _parameters(template: Template) -> Iterator[Problem]:

@@ -22,7 +22,7 @@ def completion(shell: str) -> int:
     found = get_completion_class(shell)
     if shell not in SHELLS or found is None:
         what = f"shell is {shell}, but {', '.join(SHELLS)} are possible"
-        raise RequestError(Problem(code="choice-unknown", what=what))
+        raise RequestError(Problem(code="choice-unknown", what=what, fix=f"{PROGRAM} completion bash"))
     root = click.get_current_context().find_root().command
     script = found(root, {}, PROGRAM, VARIABLE)
     make_ui().raw(

@@ -9,16 +9,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloud.commands.options import Command, make_ui, reporting, setting_options
+from cloud.errors import Interrupted, Problem, ProblemsFound
+from cloud.request.settings import BY_KEY
 
 if TYPE_CHECKING:
     from cloud.config import Request
-    from cloud.errors import Problem
     from cloud.model import Cluster
     from cloud.repository import Findings
     from cloud.summary import Made
     from cloud.ui import Ui
 
 DEFAULT_OUT = "template.yml"
+
+out_option = click.option(
+    "--out",
+    type=click.Path(),
+    default=DEFAULT_OUT,
+    metavar="FILE|-",
+    help=f"Where to write.  [{DEFAULT_OUT}]",
+)
+force_option = click.option("--force", is_flag=True, help="Replace a file that hotrun did not make.")
 
 
 @click.command(
@@ -30,15 +40,9 @@ DEFAULT_OUT = "template.yml"
     "--from", "from_file", type=click.Path(), metavar="FILE", help="YAML with the same keys as the flags."
 )
 @setting_options
-@click.option(
-    "--out",
-    type=click.Path(),
-    default=DEFAULT_OUT,
-    metavar="FILE|-",
-    help=f"Where to write.  [{DEFAULT_OUT}]",
-)
+@out_option
 @click.option("--dry-run", is_flag=True, help="Print the template and write nothing.")
-@click.option("--force", is_flag=True, help="Replace a file that hotrun did not make.")
+@force_option
 @reporting
 def generate(
     *,
@@ -65,23 +69,32 @@ def generate(
 
 def make(asked: Request, out: str, is_forced: bool, ui: Ui, is_guided: bool = False) -> int:
     """Do all of `generate`; `is_guided` asks the four questions whatever was given."""
-    from cloud import config, hot, output, plan, summary
+    from cloud import output
 
+    try:
+        if out != "-":
+            output.check(Path(out), is_forced)
+        made = _made(_completed(asked, ui, is_guided), out, ui)
+    except KeyboardInterrupt as error:  # later ones can't say that
+        ui.say()  # the terminal's cursor stands behind a question
+        raise Interrupted(Problem(code="interrupted", what="interrupted; nothing was written")) from error
     if out != "-":
-        output.check(Path(out), is_forced)
-    asked = _completed(asked, ui, is_guided)
-    cluster, findings = _resolved(config.cluster(asked), asked, ui)
-    problems = [*config.advice(cluster), *findings.problems]
-    _stop_at_errors(problems)
-    text = hot.text(cluster)
-    planned = plan.make(text, name=DEFAULT_OUT if out == "-" else out)
-    problems += planned.problems
-    _stop_at_errors(problems)
-    if out != "-":
-        output.write(Path(out), text, is_forced)
-    made = summary.Made(cluster=cluster, findings=findings, problems=tuple(problems), plan=planned, out=out)
+        output.write(Path(out), made.plan.text, is_forced)
     _show(ui, made)
     return 0
+
+
+def _made(asked: Request, out: str, ui: Ui) -> Made:
+    """Everything but writing: judge, ask the repository, render, and read the result again."""
+    from cloud import config, hot, plan, summary
+
+    cluster, findings = _resolved(config.cluster(asked), asked, ui)
+    problems = list(findings.problems)
+    _stop_at_errors(problems)
+    planned = plan.make(hot.text(cluster), name=DEFAULT_OUT if out == "-" else out)
+    problems += planned.problems
+    _stop_at_errors(problems)
+    return summary.Made(cluster=cluster, findings=findings, problems=tuple(problems), plan=planned, out=out)
 
 
 def _completed(asked: Request, ui: Ui, is_guided: bool) -> Request:
@@ -106,15 +119,19 @@ def _resolved(cluster: Cluster, asked: Request, ui: Ui) -> tuple[Cluster, Findin
         ui.say(f"asking {cluster.job.repo.split('/')[2]} for the commit and the entrypoint")
     job, findings = repository.inspect(cluster.job, cluster.nnodes)
     placed = tuple(
-        replace(problem, where=problem.where or asked.origin(problem.what.split(" ", 1)[0]))
+        replace(problem, where=problem.where or _origin(asked, problem.what.split(" ", 1)[0]))
         for problem in findings.problems
     )
     return replace(cluster, job=job), replace(findings, problems=placed)
 
 
-def _stop_at_errors(problems: list[Problem]) -> None:
-    from cloud.errors import ProblemsFound
+def _origin(asked: Request, key: str) -> str:
+    """Where the value of a key came from, its default included; empty for what is no key."""
+    setting = BY_KEY.get(key)
+    return asked.origin(key) or (f"default of {setting.flag}" if setting else "")
 
+
+def _stop_at_errors(problems: list[Problem]) -> None:
     if any(problem.level == "error" for problem in problems):
         raise ProblemsFound(*sorted(problems, key=lambda problem: problem.level != "error"))
 

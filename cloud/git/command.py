@@ -1,4 +1,9 @@
-"""Runs git with a deadline: no prompt, no helper, nothing but https, nothing of the caller's repository."""
+"""Runs git with a deadline: no prompt, no helper, nothing but https, nothing of the caller's repository.
+
+A checkout may be somebody else's, so no program that its configuration names is run: no hook, no monitor, no
+gpg. Filters alone can't be switched off; the one command that runs them (`status`) leaves git's own question
+of the owner as it is: `git(…, only_own=True)`.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +36,13 @@ _SETTINGS = (
     "-c",
     "core.fsmonitor=",
     "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "log.showSignature=false",
+    "-c",
     "protocol.version=2",
 )
+_ANY_OWNER = ("-c", "safe.directory=*")
 
 
 class GitMissing(Exception):
@@ -63,10 +73,29 @@ class Answer:
         line = re.sub(r"^unable to access '[^']*': ", "", line)
         return re.sub(r"//[^/\s@]*@", "//…@", line).rstrip(".")
 
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether the user's own url.….insteadOf made another transport of an https address."""
+        return bool(re.search(r"transport '[^']*' not allowed", self.err))
 
-def git(*arguments: str, directory: Path, timeout_s: float) -> Answer:
-    """Run git in `directory`; raises GitMissing. All processes of a git that takes too long are killed."""
-    command = ["git", *_SETTINGS, *arguments]
+    @property
+    def asks_login(self) -> bool:
+        """Whether the host wants to know who asks."""
+        return bool(re.search(r"Username|prompts disabled|Authentication failed|error: 40[13]", self.err))
+
+    @property
+    def says_no(self) -> bool:
+        """Whether the host answered, and there is nothing for everybody."""
+        nothing = r"not found|error: 404|is this a git repository|does not appear to be a git"
+        return self.asks_login or bool(re.search(nothing, self.err))
+
+
+def git(*arguments: str, directory: Path, timeout_s: float, only_own: bool = False) -> Answer:
+    """Run git in `directory`; raises GitMissing. All processes of a git that takes too long are killed.
+
+    `only_own` lets git refuse a checkout of another user.
+    """
+    command = ["git", *_SETTINGS, *(() if only_own else _ANY_OWNER), *arguments]
     try:
         process = subprocess.Popen(
             command, cwd=directory, env=_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -100,5 +129,8 @@ def _environment() -> dict[str, str]:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
+    if not hasattr(os, "killpg"):  # Windows
+        process.kill()
+        return
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,6 +1,6 @@
-"""A job and the files of its commit -> what trains, and what stands in the way. Pure.
+"""A job and the files of its commit (or tree) -> what trains, and what stands in the way. Pure.
 
-Reads nothing itself: gets the commit's listing and a function that returns a file's bytes.
+Reads nothing itself: gets a listing and a function that returns a file's bytes.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ _SYMLINK, _SUBMODULE = "120000", "160000"
 def program_path(job: Job) -> str:
     """The entrypoint's path inside the repository."""
     return posixpath.normpath(posixpath.join(job.requirements, job.entrypoint))
+
+
+def _holder(job: Job) -> str:
+    return "the directory" if job.is_local and not job.commit else "the commit"
 
 
 def examine(job: Job, listing: Listing, read: Read, nnodes: int) -> tuple[Recognition | None, list[Problem]]:
@@ -79,7 +83,7 @@ def _entrypoint(job: Job, path: str, listing: Listing) -> Problem | None:
     if not near:
         elsewhere = sorted(file for file in listing if posixpath.basename(file) == posixpath.basename(path))
         fix = f"{elsewhere[0]} exists: paths are relative to the requirements directory" if elsewhere else ""
-    what = f"entrypoint is {job.entrypoint}, but the commit has no {path}"
+    what = f"entrypoint is {job.entrypoint}, but {_holder(job)} has no {path}"
     return Problem(code="entrypoint-missing", what=what, fix=fix)
 
 
@@ -93,13 +97,17 @@ def _requirements(job: Job, listing: Listing, found: Recognition | None) -> Prob
         return None
     holders = sorted({posixpath.dirname(file) or "." for file in listing if _is_requirements(file)})
     if not _has_directory(job.requirements, listing):
-        what = f"requirements is {job.requirements}, but the commit has no such directory"
+        what = f"requirements is {job.requirements}, but {_holder(job)} has no such directory"
         near = rules.near(job.requirements, sorted(_directories(listing)))
     else:
         what = f"requirements is {job.requirements}, but that directory has no requirements.txt"
         near = ""
     fix = near or (
-        f"directories that have one: {', '.join(holders[:3])}" if holders else "add and commit one"
+        f"directories that have one: {', '.join(holders[:3])}"
+        if holders
+        else "add one"
+        if _holder(job) == "the directory"
+        else "add and commit one"
     )
     return Problem(code="requirements-missing", what=what, fix=fix)
 

@@ -19,7 +19,11 @@ def torch_index(value: str) -> str:
     if value in ("auto", "cpu"):
         return value
     if not value.startswith("https://"):
-        raise Refused("choice-unknown", f"is {shown(value)}, but auto, cpu or an https:// address is needed")
+        raise Refused(
+            "choice-unknown",
+            f"is {shown(value)}, but auto, cpu or an https:// address is needed",
+            "write auto",
+        )
     return https(value)
 
 
@@ -31,7 +35,7 @@ def repo(value: str) -> str:
             raise Refused(
                 "repo-malformed", f"is {shown(value)}, but nothing that begins with - is an address"
             )
-        if re.match(r"(www\.)?[\w-]+(\.[\w-]+)*\.(com|org|net|edu|io|dev|eu|de|uk|ch|fr)/", value):
+        if re.match(rf"(www\.)?[\w-]+(\.[\w-]+)*\.({_ENDINGS})/", value):
             raise Refused(
                 "repo-not-https",
                 f"is {shown(value)}, but an address begins with https://",
@@ -162,6 +166,15 @@ def ipv4_range(value: str) -> str:
     if "/" not in value or str(network) != value:
         raise Refused("address-malformed", f"is {shown(value)}, but a range is needed", f"write {network}")
     return value
+
+
+def holds_machines(network: ipaddress.IPv4Network, machines: int) -> None:
+    """Refuse a range with fewer addresses than the machines and what stands beside them need."""
+    needed = machines + NETWORK_OVERHEAD
+    if needed > network.num_addresses:
+        has = f"with {network.num_addresses} addresses, but {machines} machines need {needed}"
+        prefix = 32 - (needed - 1).bit_length()
+        raise Refused("network-too-small", f"is {network} {has}", f"write a /{prefix} or a larger range")
 
 
 def ipv4_address(value: str) -> str:

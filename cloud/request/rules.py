@@ -131,7 +131,7 @@ def choice(*words: str) -> Rule:
             return value
         near = get_close_matches(value, words, 1)
         allowed = ", ".join(words[:-1]) + f" and {words[-1]}"
-        fix = f"did you mean {near[0]}?" if near else ""
+        fix = f"did you mean {near[0]}?" if near else f"write {', '.join(words[:-1])} or {words[-1]}"
         raise Refused("choice-unknown", f"is {shown(value)}, but {allowed} are possible", fix)
 
     return rule
@@ -177,7 +177,11 @@ def pair(value: str) -> str:
 def reservation(value: str) -> str:
     """The id of a reservation, or empty."""
     if not re.fullmatch(r"[0-9A-Za-z-]*", text(value)):
-        raise Refused("choice-unknown", f"is {shown(value)}, but the id of a reservation is needed")
+        raise Refused(
+            "choice-unknown",
+            f"is {shown(value)}, but the id of a reservation is needed",
+            "copy it from the lease",
+        )
     return value
 
 
@@ -190,5 +194,7 @@ def near(value: str, possible: Sequence[str]) -> str:
 def filled(value: str) -> str:
     """Text that is more than blanks."""
     if not value.strip():
-        raise Refused("value-empty", "is empty, but a value is needed")
+        raise Refused(
+            "value-empty", "is empty, but a value is needed", "write one, or leave it out for its default"
+        )
     return value

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cloud.errors import Problem, ProblemsFound
+from cloud.template import provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -81,7 +82,8 @@ class Template:
 def load(text: str, name: str = "template.yml") -> Template:
     """Read a template that this program made, edited or not.
 
-    Raises ProblemsFound for text that is no YAML, has aliases, is no mapping, or was not made by hotrun.
+    Raises ProblemsFound for text that is no YAML, has aliases, is no mapping, or was not made by hotrun:
+    without the mark of its first line, a resource that ours have decides. `check` names what edits broke.
     """
     try:
         for problem in _unfit(text, name):
@@ -166,6 +168,11 @@ def _not_yaml(error: yaml.YAMLError, name: str) -> Problem:
 
 def _not_ours(template: Template, document: object) -> Iterator[Problem]:
     fix = "make one: hotrun generate"
+    if provenance.is_ours(template.text):
+        if not isinstance(document, dict):
+            what = f"{template.name} must be a map of sections"
+            yield Problem(code="wrong-shape", what=what, where=template.where(), fix="generate it again")
+        return
     if not isinstance(document, dict) or "resources" not in document:
         what = f"{template.name} is not a Heat template: it has no resources"
         yield Problem(code="not-a-hotrun-template", what=what, where=template.where(), fix=fix)

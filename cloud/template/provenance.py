@@ -67,7 +67,7 @@ def _written(value: Any) -> str:
         return ",".join(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _shell_word(word: str) -> str:

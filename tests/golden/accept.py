@@ -3,7 +3,8 @@
     python -m tests.golden.accept
 
 writes them anew; `git diff tests/golden` then shows what changed for every cluster. The node program is one
-line in them, without its hash: they are about the template, and the program has tests of its own.
+line in them, and its hash is left out: it would change in every file with each edit of cloud/node, although
+the template is the same. The program has tests of its own, and so has the hash (tests/unit/test_userdata.py).
 """
 
 from __future__ import annotations

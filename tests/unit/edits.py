@@ -13,13 +13,13 @@ from tests.unit.clusters import cluster
 
 
 def edited(place: tuple[Any, ...], value: Any) -> str:
-    """Return the template with a value in a place."""
+    """Return the template with a value in a place, its first line kept."""
     document = copy.deepcopy(_DOCUMENT)
     parent: Any = document
     for key in place[:-1]:
         parent = parent[key]
     parent[place[-1]] = value
-    return yaml.dump(document, Dumper=_Dumper, allow_unicode=True)
+    return _TEXT.partition("\n")[0] + "\n" + yaml.dump(document, Dumper=_Dumper, allow_unicode=True)
 
 
 def _places(item: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -32,7 +32,8 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
         return True
 
 
-_DOCUMENT = yaml.load(hot.text(cluster()), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+_TEXT = hot.text(cluster())
+_DOCUMENT = yaml.load(_TEXT, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 PLACES = _places(_DOCUMENT)[1:]
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5),

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloud import check, hot, userdata
+from cloud import check, explain, hot, plan, userdata
+from cloud.errors import ProblemsFound
 from tests.unit.clusters import AWKWARD, cluster
 from tests.unit.edits import PLACES, VALUES, edited
 
@@ -81,6 +82,42 @@ def test_each_mistake_is_found(old: str, new: str, code: str) -> None:
     assert 1 <= int(found[code].where.removeprefix("template.yml:")) <= len(text.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "code", "said"),
+    [
+        ("\n  master:\n", "\n  mastr:\n", "resource-undefined", "rename mastr to master"),
+        ("\n  worker_group:\n", "\n  workers_x:\n", "resource-undefined", "resources has no worker_group"),
+        ("type: OS::Nova::Server\n", "type: OS::Nova::Sever\n", "wrong-shape", "resources.master.type must be OS::Nova"),
+        ("        str_replace_strict:\n", "        str_replace_strct:\n", "wrong-shape", "must be str_replace_strict of"),
+        ("\nresources:\n", "\nresource:\n", "unknown-key", "did you mean resources?"),
+    ],
+)  # fmt: skip
+def test_a_template_of_ours_that_was_broken_by_hand_is_still_ours(
+    old: str, new: str, code: str, said: str
+) -> None:
+    """The mark of the first line decides; the problem is named precisely, and explained around."""
+    assert old in TEXT
+    text = TEXT.replace(old, new, 1)
+    found = check.problems(text)
+    assert code in {problem.code for problem in found}
+    assert any(said in f"{problem.what} {problem.fix}" for problem in found)
+    assert not {"not-a-hotrun-template", "job-token", "node-program-damaged"} & {item.code for item in found}
+    assert "network" in explain.explain(plan.make(text))
+
+
+def test_without_the_mark_a_template_must_have_what_ours_have() -> None:
+    """A template of somebody else is refused, not explained."""
+    text = TEXT.replace("\n  master:\n", "\n  mastr:\n", 1)
+    with pytest.raises(ProblemsFound, match="was not made by hotrun"):
+        plan.make(text.partition("\n")[2])
+
+
+def test_a_mark_alone_is_no_template() -> None:
+    """Nothing below it can be explained."""
+    (problem,) = check.problems(TEXT.partition("\n")[0] + "\n")
+    assert (problem.code, problem.where) == ("wrong-shape", "template.yml:1")
+
+
 def test_place_is_the_line_of_the_mistake() -> None:
     """The user's own line, and the word that was probably meant."""
     text = TEXT.replace("image: {get_param: image}", "image: {get_param: imag}", 1)
@@ -135,6 +172,8 @@ def test_bare_metal_without_reservations_is_a_warning() -> None:
     flavors = {"master_flavor": "baremetal", "worker_flavor": "baremetal"}
     found = [problem.code for problem in check.problems(BARE_METAL, flavors)]
     assert found == ["reservation-missing"] * 2
+    alone = [problem.what for problem in check.problems(BARE_METAL, flavors | {"workers": "0"})]
+    assert alone == ["master_reservation is empty, and bare metal starts only with a lease"]
     given_ids = flavors | {"master_reservation": "a", "worker_reservation": "b", "security_groups": "yes"}
     assert [problem.code for problem in check.problems(BARE_METAL, given_ids)] == [
         "security-groups-on-bare-metal"

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from cloud import __version__, cli
+from cloud import __version__, cli, repository, summary
 from cloud.commands.completion import SHELLS
 from cloud.request.settings import SETTINGS
 
@@ -96,7 +97,7 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
         (["generate", "--repo"], "--repo needs a value", ""),
         (["check", "--json=1"], "--json takes no value", ""),
         (["check", "a", "b"], "check: got unexpected extra argument (b)", "hotrun check --help"),
-        (["completion", "tcsh"], "shell is tcsh, but bash, zsh, fish are possible", ""),
+        (["completion", "tcsh"], "shell is tcsh, but bash, zsh, fish are possible", "hotrun completion bash"),
         (["check", "template.yml", "--parameter", "x"], "x is not a name and a value with = between", ""),
         (
             ["check", "no-such-file.yml"],
@@ -144,7 +145,7 @@ def test_a_bug_says_that_it_is_one(
 def test_an_interrupt_is_exit_130(
     error: BaseException, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a traceback, and saying what was left behind."""
+    """Without a traceback, and nothing is claimed about files."""
 
     def interrupted(**_: object) -> None:
         raise error
@@ -154,7 +155,44 @@ def test_an_interrupt_is_exit_130(
     code, _, err = run(capsys, "check")
 
     assert code == 130
-    assert err.startswith("interrupted; nothing was written\n")
+    assert err.startswith("interrupted\n")
+
+
+@pytest.mark.process
+def test_nothing_was_written_is_said_only_before_writing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """While the repository is asked it is true; when the result is shown it is not."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text(TRAIN)
+    (tmp_path / "requirements.txt").write_text("torch\n")
+    given = ("generate", "--repo", ".", "--workers", "2", "--entrypoint", "train.py")
+    with monkeypatch.context() as patch:
+        patch.setattr(repository, "inspect", interrupted)
+        before = run(capsys, *given)
+    assert not (tmp_path / "template.yml").exists()
+    monkeypatch.setattr(summary, "rows", interrupted)
+    after = run(capsys, *given)
+
+    assert (before[0], before[2].strip()) == (
+        130,
+        "interrupted; nothing was written\n  docs: docs/errors.md#interrupted",
+    )
+    assert (after[0], after[2].strip()) == (130, "interrupted\n  docs: docs/errors.md#interrupted")
+    assert (tmp_path / "template.yml").exists()
+
+
+@pytest.mark.parametrize("flag", [["--json"], ["--quiet"], ["--force"], ["--out", "x.yml"]])
+def test_a_flag_before_the_command_is_not_lost(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """It belongs to the four questions, and says where it is to stand."""
+    code, out, err = run(capsys, *flag, "check", "template.yml")
+
+    assert code == 2
+    assert f"{flag[0]} stands before check" in out + err
 
 
 @pytest.mark.parametrize(
@@ -188,6 +226,62 @@ def test_four_lines_through_a_pipe_make_the_template(checkout: Path) -> None:
     assert "quota needed: 3 instances, 6 cores, 12 GiB" in done.stdout
     assert "rehearse template.yml" in done.stdout
     assert (checkout / "template.yml").read_text().startswith("# Made by hotrun ")
+
+
+@pytest.mark.process
+def test_the_four_questions_take_the_flags_of_output(checkout: Path) -> None:
+    """--out, --force, --quiet and --json, as `generate` does."""
+    answers = "digits\n2\n.\ntrain.py\n"
+    (checkout / "x.yml").write_text("mine\n")
+
+    refused = hotrun(checkout, "--out", "x.yml", stdin=answers)
+    quiet = hotrun(checkout, "--out", "x.yml", "--force", "--quiet", stdin=answers)
+    made = json.loads(hotrun(checkout, "--out", "y.yml", "--json", stdin=answers).stdout)
+
+    assert (refused.returncode, quiet.returncode, quiet.stdout) == (2, 0, "")
+    assert (checkout / "x.yml").read_text().startswith("# Made by hotrun ")
+    assert (made["path"], made["workers"]) == ("y.yml", 2)
+    assert not (checkout / "template.yml").exists()
+    assert hotrun(checkout, "--out", "-", stdin=answers).stdout == (checkout / "x.yml").read_text()
+
+
+@pytest.mark.process
+def test_what_to_try_names_the_checkout_where_the_host_has_no_such_commit(checkout: Path) -> None:
+    """Without it the rehearsal would clone from the host, or from a directory without git."""
+    digits = checkout / "digits"
+    assert "rehearse template.yml\n" in generate(checkout).stdout
+    subprocess.run(["git", "remote", "add", "origin", "https://h.invalid/x.git"], cwd=digits, check=True)
+    unpushed = generate(checkout).stdout
+    shutil.rmtree(digits / ".git")
+    archive = generate(checkout).stdout
+
+    assert f"rehearse template.yml --source {digits}\n" in unpushed
+    assert f"rehearse template.yml --source {digits}\n" in archive
+    assert "commit   none: the directory is not in git" in archive
+
+
+@pytest.mark.process
+def test_a_problem_with_a_default_says_that_it_is_one(checkout: Path) -> None:
+    """Nobody typed `.`."""
+    (checkout / "digits" / "requirements.txt").unlink()
+    shutil.rmtree(checkout / "digits" / ".git")
+
+    done = generate(checkout)
+
+    assert done.stderr.splitlines()[0] == (
+        "default of --requirements: requirements is ., but that directory has no requirements.txt"
+    )
+
+
+@pytest.mark.process
+def test_a_missing_lease_is_said_once_for_each_kind(checkout: Path) -> None:
+    """And for no worker where there is none."""
+    bare_metal = ("--profile", "chameleon-baremetal", "--json")
+    both = json.loads(generate(checkout, *bare_metal).stdout)["problems"]
+    alone = json.loads(generate(checkout, *bare_metal, "--workers", "0").stdout)["problems"]
+
+    assert [found["code"] for found in both].count("reservation-missing") == 2
+    assert [found["code"] for found in alone].count("reservation-missing") == 1
 
 
 @pytest.mark.process

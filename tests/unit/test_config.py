@@ -333,15 +333,14 @@ def test_an_unreadable_file_is_the_only_problem(tmp_path: Path, name: str) -> No
     assert problem.code == "file-unreadable"
 
 
-def test_bare_metal_without_a_lease_is_a_warning() -> None:
-    """It can still be filled in at the launch."""
-    (warning,) = config.advice(cluster(profile="chameleon-baremetal"))
-
-    assert (warning.code, warning.level) == ("reservation-missing", "warning")
-    assert (
-        config.advice(cluster(profile="chameleon-baremetal", master_reservation="a", worker_reservation="b"))
-        == ()
-    )
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("engine", "zzz"), ("torch_index", "zzz"), ("master_reservation", "a b"), ("security_groups", "zzz"),
+     ("entrypoint", " "), ("image", "")],
+)  # fmt: skip
+def test_a_refused_choice_or_empty_value_says_what_to_write(key: str, value: str) -> None:
+    """Also where no word is near."""
+    assert refused(key, value).fix
 
 
 def test_nothing_odd_gets_through_as_a_message() -> None:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloud import explain, hot, plan, userdata
-from cloud.errors import ProblemsFound
+from cloud.errors import ProblemsFound, RequestError
 from cloud.node.console import STAGES
 from cloud.template import archive
 from tests.unit.clusters import cluster
@@ -83,7 +83,7 @@ def test_unpack_writes_program_and_user_data(tmp_path: Path) -> None:
     written = explain.unpack(made, tmp_path / "out")
     names = {path.relative_to(tmp_path / "out").as_posix() for path in written}
     expected = {"user_data.master", "user_data.worker-1", "metadata.master", "metadata.worker-1"}
-    assert names == expected | set(archive.node_files())
+    assert names == expected | {"manifest.sha256"} | set(archive.node_files())
     text = (tmp_path / "out/user_data.worker-1").read_text()
     assert text == (tmp_path / "out/user_data.master").read_text()
     assert text.partition("HOTRUN_JOB")[0] == userdata.boot_text().partition("HOTRUN_JOB")[0]
@@ -106,7 +106,47 @@ def test_unpack_writes_nothing_of_a_damaged_template(tmp_path: Path) -> None:
 
 def test_unpack_stays_in_its_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A template of somebody else can't write beside the directory."""
-    monkeypatch.setattr(archive, "node_files", lambda: {"../evil.py": b"x"})
+    monkeypatch.setattr(archive, "node_files", lambda: {"node/a.py": b"x", "../evil.py": b"x"})
     with pytest.raises(ProblemsFound):
         explain.unpack(plan.make(hot.text(cluster())), tmp_path / "out")
-    assert not (tmp_path / "evil.py").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unpack_again_replaces_what_it_wrote(tmp_path: Path) -> None:
+    """Also with fewer machines: nothing of the earlier one is left."""
+    explain.unpack(plan.make(TEXT), tmp_path)
+    written = explain.unpack(plan.make(TEXT, {"workers": 0}), tmp_path)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(written)
+
+
+@pytest.mark.parametrize("kind", ["own", "changed", "link", "file"])
+def test_unpack_never_replaces_what_it_did_not_write(kind: str, tmp_path: Path) -> None:
+    """A file of the user, one that was edited since, a link, and a file where the directory should be."""
+    directory = tmp_path / "out"
+    if kind == "file":
+        directory.write_text("mine")
+    elif kind == "link":
+        directory.mkdir()
+        (directory / "node").symlink_to(tmp_path)
+    else:
+        if kind == "changed":
+            explain.unpack(plan.make(TEXT), directory)
+        (directory / "node").mkdir(parents=True, exist_ok=True)
+        (directory / "node" / "console.py").write_text("mine")
+    before = {path: path.is_dir() or path.read_bytes() for path in tmp_path.rglob("*")}
+
+    with pytest.raises(RequestError) as caught:
+        explain.unpack(plan.make(TEXT), directory)
+
+    (problem,) = caught.value.problems
+    assert problem.code == ("output-unwritable" if kind == "file" else "output-not-ours")
+    assert (problem.where, bool(problem.fix)) == ("flag --unpack", True)
+    assert before == {path: path.is_dir() or path.read_bytes() for path in tmp_path.rglob("*")}
+
+
+def test_unpack_where_nothing_can_be_written_is_a_problem(tmp_path: Path) -> None:
+    """Not a traceback; below a file nobody can write, not even root."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RequestError) as caught:
+        explain.unpack(plan.make(TEXT), tmp_path / "file" / "out")
+    assert caught.value.problems[0].code == "output-unwritable"

@@ -17,6 +17,7 @@ from cloud.git import command as git
 from cloud.git.entrypoint import examine
 from cloud.git.refs import parse_refs
 from cloud.model import Job
+from cloud.rehearse import source
 from cloud.request import addresses
 
 if TYPE_CHECKING:
@@ -292,6 +293,7 @@ def test_a_checkout_stands_for_its_origin(tmp_path: Path) -> None:
     assert found.repo == "https://github.com/you/digits.git"
     assert "commit-not-pushed" in codes(findings, "warning")
     assert "commit-not-pushed" not in codes(pushed, "warning")
+    assert (findings.stand_in, pushed.stand_in) == (str(repo), "")
 
 
 @pytest.mark.parametrize(
@@ -329,9 +331,9 @@ def test_only_what_is_committed_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("kind", ["nothing", "file", "plain", "empty"])
+@pytest.mark.parametrize("kind", ["nothing", "file", "broken", "empty"])
 def test_a_path_that_is_no_repository_is_an_error(kind: str, tmp_path: Path) -> None:
-    """Not there, a file, a directory without git, a repository without a commit."""
+    """Not there, a file, a directory whose .git is none, a repository without a commit."""
     path = tmp_path / kind
     if kind == "file":
         path.write_text("")
@@ -339,6 +341,8 @@ def test_a_path_that_is_no_repository_is_an_error(kind: str, tmp_path: Path) -> 
         path.mkdir()
     if kind == "empty":
         in_git(path, "init", "-q")
+    if kind == "broken":
+        (path / ".git").mkdir()
 
     _, findings = repository.inspect(job(path))
 
@@ -353,6 +357,129 @@ def test_an_unknown_ref_of_a_checkout_comes_with_its_near_miss(tmp_path: Path) -
     _, findings = repository.inspect(job(repo, ref="mian"))
 
     assert [problem.fix for problem in findings.problems] == ["did you mean main?"]
+
+
+def unpacked(directory: Path, files: Mapping[str, str]) -> Path:
+    """The same files without git."""
+    for name, text in files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
+    return directory
+
+
+@pytest.mark.process
+def test_an_archive_without_git_is_read_from_its_files(tmp_path: Path) -> None:
+    """The path stays, without a commit, and a note says that a rehearsal makes a snapshot."""
+    tree = unpacked(tmp_path / "digits", FILES)
+
+    found, findings = repository.inspect(job(tree), nnodes=3)
+
+    assert (found.repo, found.ref, found.commit) == (str(tree), "", "")
+    assert findings.recognition
+    assert (findings.recognition.engine, findings.recognition.line) == ("lightning", 3)
+    assert (codes(findings), findings.stand_in) == ([], str(tree))
+    assert "tree-without-git" in codes(findings, "note")
+
+
+@pytest.mark.process
+def test_what_an_archive_lacks_is_said_without_a_commit(tmp_path: Path) -> None:
+    """Nobody can commit there, and what a snapshot leaves out does not count."""
+    tree = unpacked(tmp_path / "digits", {"a/.venv/b.py": "", ".venv/train.py": "", "a/__pycache__/c.py": ""})
+
+    _, findings = repository.inspect(job(tree))
+    _, named = repository.inspect(job(tree, ref="main"))
+
+    assert [(problem.what, problem.fix) for problem in findings.problems if problem.level == "error"] == [
+        ("requirements is ., but that directory has no requirements.txt", "add one"),
+        ("entrypoint is train.py, but the directory has no train.py", ""),
+    ]
+    assert codes(named) == ["ref-not-found"]
+    assert [name for name, _ in repository._files(tree)] == ["a/.venv/b.py"]
+
+
+def test_a_tree_without_git_is_listed_as_a_snapshot_takes_it() -> None:
+    """What is left out there is left out here."""
+    assert set(repository.SKIPPED) == set(source.SKIPPED)
+    assert set(repository.SKIPPED_AT_THE_TOP) == set(source.SKIPPED_AT_THE_TOP)
+
+
+@pytest.mark.process
+def test_a_tree_of_too_many_files_is_left_to_the_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for the listing of a whole disk."""
+    monkeypatch.setattr(repository, "MAX_FILES", 3)
+
+    _, findings = repository.inspect(job(unpacked(tmp_path / "digits", FILES)))
+
+    assert codes(findings, "note") == ["tree-without-git", "files-not-read"]
+
+
+@pytest.mark.process
+def test_a_link_in_an_archive_is_not_followed(tmp_path: Path) -> None:
+    """It is a link in the snapshot too."""
+    tree = unpacked(tmp_path / "digits", {"requirements.txt": ""})
+    (tree / "src").symlink_to("/")
+
+    _, findings = repository.inspect(job(tree, entrypoint="src/train.py"))
+
+    assert codes(findings) == []
+    assert "src is a symbolic link: src/train.py was not read here" in findings.problems[-1].what
+
+
+@pytest.mark.process
+def test_a_checkout_of_another_user_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its hooks, monitor, gpg and filters, which would run as the wrong user."""
+    repo, ran = made(tmp_path / "digits", FILES), tmp_path / "ran"
+    spy = tmp_path / "spy"
+    spy.write_text(f"#!/bin/sh\necho $0 >>{ran}\ncat\n")
+    spy.chmod(0o755)
+    for key in ("core.fsmonitor", "gpg.program", "filter.spy.clean", "core.askPass"):
+        in_git(repo, "config", key, str(spy))
+    in_git(repo, "config", "log.showSignature", "true")
+    in_git(repo, "config", "core.hooksPath", str(tmp_path))
+    (repo / ".git" / "info" / "attributes").write_text("* filter=spy\n")
+    (repo / "train.py").write_text(TRAIN + "# other\n")
+    commit = in_git(repo, "rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own switch for this
+
+    found, findings = repository.inspect(job(repo))
+
+    assert (found.commit, codes(findings)) == (commit, [])
+    assert findings.recognition
+    assert not ran.exists()
+
+
+@pytest.mark.process
+def test_the_users_insteadof_does_not_make_ssh_of_an_address(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most have one for a whole host; one for the very address is named."""
+    config = tmp_path / "gitconfig"
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    config.write_text(f'[url "ssh://git@h/"]\n\tinsteadOf = {address}/\n')
+
+    found, findings = repository.inspect(job(f"{address}/digits.git"))
+    config.write_text(f'[url "ssh://git@h/"]\n\tinsteadOf = {address}/digits.git\n')
+    _, exact = repository.inspect(job(f"{address}/digits.git"))
+
+    assert found.commit
+    assert findings.recognition
+    assert codes(exact, "note") == ["address-rewritten"]
+    assert "insteadOf" in exact.problems[0].what
+
+
+@pytest.mark.process
+def test_a_git_that_takes_too_long_is_ended_on_windows_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are no groups of processes there."""
+    monkeypatch.delattr(os, "killpg")
+    (tmp_path / "git").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    assert git.git("status", directory=tmp_path, timeout_s=0.2).code == git.TIMED_OUT
 
 
 @pytest.mark.process

@@ -60,11 +60,12 @@ def test_job_line_holds_what_was_asked_and_the_facts() -> None:
 def test_every_machine_gets_the_same_user_data_and_its_own_rank() -> None:
     """The number of a worker is its rank, and changing how many there are changes no user data."""
     template = resolve.load(TEXT)
-    two = resolve.nodes(template, resolve.parameters(template, {}), FACTS)
-    many = resolve.nodes(template, resolve.parameters(template, {"workers": "254"}), FACTS)
+    few, most = resolve.parameters(template, {}), resolve.parameters(template, {"workers": "254"})
+    two = [resolve.node(template, few, rank, FACTS) for rank in range(3)]
+    many = [resolve.node(template, most, rank, FACTS) for rank in (0, 1, 254)]
     assert ["master", "worker-1", "worker-2"] == [node.name for node in two]
     assert {"hotrun_rank": "2", "hotrun_workers": "2"} == two[2].metadata
-    assert {"hotrun_rank": "254", "hotrun_workers": "254"} == many[254].metadata
+    assert {"hotrun_rank": "254", "hotrun_workers": "254"} == many[2].metadata
     assert {node.user_data for node in [*two, *many]} == {two[0].user_data}
 
 
