@@ -1,14 +1,14 @@
 """Template text -> every problem that can be found without a cloud. Pure, and never raises.
 
-What is looked at: cloud/checks/structure.py (form), cloud/checks/limits.py (sizes, what machines
-receive), cloud/checks/exposure.py (ports, addresses, secrets).
+What is looked at, in cloud/checks/: structure (form), references (names that lead nowhere), limits (sizes and
+what machines receive), exposure (ports, addresses, secrets).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloud.checks import exposure, limits, structure
+from cloud.checks import exposure, limits, references, structure
 from cloud.errors import Problem, ProblemsFound
 from cloud.template import parameters
 from cloud.template.document import Template, load
@@ -20,7 +20,7 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 def problems(text: str, overrides: Mapping[str, Any] = _NOTHING, name: str = "template.yml") -> list[Problem]:
-    """Return all findings in the order of the file, those about overrides first."""
+    """Return all findings: errors first, then by line; those about overrides have none."""
     try:
         template = load(text, name)
     except ProblemsFound as found:
@@ -32,12 +32,12 @@ def of_template(template: Template, overrides: Mapping[str, Any] = _NOTHING) -> 
     """Return all findings about a template that was read."""
     _, about_defaults = parameters.values(template, _NOTHING)
     values, about_values = parameters.values(template, overrides)
-    found = [*about_values, *about_defaults, *structure.problems(template)]
+    found = [*about_values, *about_defaults, *structure.problems(template), *references.problems(template)]
     is_complete = set(template.section("parameters")) <= set(values)
     if is_complete and not any(problem.code.endswith("-undefined") for problem in found):
         found += limits.problems(template, values)
         found += exposure.problems(template, values)
-    return sorted(dict.fromkeys(found), key=_line)
+    return sorted(dict.fromkeys(found), key=lambda problem: (problem.level != "error", _line(problem)))
 
 
 def is_error(found: Iterable[Problem]) -> bool:

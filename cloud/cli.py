@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -102,6 +103,11 @@ def run(arguments: Sequence[str], program: str = "hotrun") -> int:
     except BrokenPipeError:  # the reader has seen enough
         _silence()
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            return _bug(error, ui, is_debug)
+        what = f"{error.filename or 'the disk'} can't be written: the disk is full"
+        return _failed(HotrunError(Problem(code="disk-full", what=what, fix="free some space")), ui, is_debug)
     except Exception as error:  # noqa: BLE001 - whatever is left is a bug, and says so
         return _bug(error, ui, is_debug)
     return code if isinstance(code, int) else 0

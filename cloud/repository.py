@@ -7,7 +7,6 @@ tree without git the path and its files as they are; there is no commit
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -16,22 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud.errors import Problem
+from cloud.git import tree
 from cloud.git.command import TIMED_OUT, Answer, GitMissing, git
 from cloud.git.entrypoint import examine, parse_listing
 from cloud.git.refs import Refs, parse_refs
 from cloud.request import addresses, rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cloud.model import Job
     from cloud.node.recognise import Recognition
 
 REFS_TIMEOUT_S = 10.0  # a host that answers does so within two
 TIMEOUT_S = 20.0  # names of all files, or the text of one
 MAX_FILES = 100_000  # of a tree without git; listing them takes half a second
-SKIPPED = (".git", "__pycache__", "node_modules")  # as in a rehearsal's snapshot
-SKIPPED_AT_THE_TOP = (".venv", ".build", "runs")
 _LATER = "the master pins the ref when it boots"
 
 
@@ -209,7 +205,7 @@ def _tree(job: Job, path: Path, nnodes: int, notes: _Notes) -> None:
     notes.stand_in = str(path)
     what = f"{path} is not in git, so there is no commit: rehearse --source {path} makes a snapshot of it"
     notes.note("tree-without-git", what)
-    listing = dict(islice(_files(path), MAX_FILES + 1))
+    listing = dict(islice(tree.files(path), MAX_FILES + 1))
     if len(listing) > MAX_FILES:
         notes.note("files-not-read", f"{path} has more than {MAX_FILES:,} files: they were not read here")
         return
@@ -222,17 +218,6 @@ def _tree(job: Job, path: Path, nnodes: int, notes: _Notes) -> None:
 
     notes.recognition, problems = examine(job, listing, read, nnodes)
     notes.problems += problems
-
-
-def _files(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield files and links below a directory, as git would list them: path and mode."""
-    for folder, folders, names in os.walk(path):
-        skipped = (*SKIPPED, *SKIPPED_AT_THE_TOP) if folder == str(path) else SKIPPED
-        folders[:] = sorted(name for name in folders if name not in skipped)
-        links = {name for name in folders if Path(folder, name).is_symlink()}
-        for name in sorted({*names, *links}):
-            file = Path(folder, name)
-            yield file.relative_to(path).as_posix(), "120000" if file.is_symlink() else "100644"
 
 
 def _local_names(directory: Path) -> list[str]:

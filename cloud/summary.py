@@ -45,6 +45,8 @@ def rows(made: Made) -> Iterator[tuple[str, str]]:
         if problem.fix:
             yield "", f"fix: {problem.fix}"
     yield "cluster", _machines(made.cluster)
+    if made.cluster.network.ssh_cidr == "0.0.0.0/0":
+        yield "open", "port 22 of the master to the whole internet; narrow it with --ssh-cidr"
     yield "size", _size(made.plan)
 
 

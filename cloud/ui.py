@@ -107,13 +107,17 @@ class Ui:
         line = self._stdin.readline()
         return line.rstrip("\r\n") if line else None
 
-    def rows(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Aligned `label  text` lines on stdout, two blanks in; long text goes on below itself."""
+    def rows(self, pairs: Iterable[tuple[str, str]], *, whole: bool = False) -> None:
+        """Aligned `label  text` lines on stdout, two blanks in; long text goes on below itself.
+
+        `whole`: commands to copy, which stay one line whatever the terminal's width.
+        """
         listed = list(pairs)
         column = max((len(label) for label, _ in listed), default=0) + 2
         for label, text in listed:
             indent = " " * (2 + column)
-            lines = self._wrapped(_printable(text), self._stdout, len(indent))
+            shown = _printable(text)
+            lines = [shown] if whole else self._wrapped(shown, self._stdout, len(indent))
             self.result(f"  {label:{column}}{lines[0]}")
             for line in lines[1:]:
                 self.result(indent + line)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from cloud.checks import references
 from cloud.errors import Problem
 from cloud.template.document import OURS, Path, Template, near_miss
 from cloud.template.form import MAX_LABEL_CHARACTERS
@@ -48,12 +49,11 @@ CONSTRAINTS = (
     "modulo",
     "description",
 )
-PSEUDO_PARAMETERS = ("OS::stack_name", "OS::stack_id", "OS::project_id")
 
 
 def problems(template: Template) -> Iterator[Problem]:
     """Yield every finding about form."""
-    for look in (_version, _sections, _needed, _parameters, _groups, _same_names, _resources, _references):
+    for look in (_version, _sections, _needed, _parameters, _groups, _same_names, _resources):
         yield from look(template)
 
 
@@ -195,55 +195,12 @@ def _resources(template: Template) -> Iterator[Problem]:
         needed = resource.get("depends_on", [])
         for other in needed if isinstance(needed, list) else [needed]:
             if str(other) not in known:
-                yield _undefined(template, (*path, "depends_on"), "resource", other, known)
+                yield references.undefined(template, (*path, "depends_on"), "resource", other, known)
     for section in ("resources", "outputs"):
         for name, entry in template.section(section).items():
             condition = entry.get("condition")
             if isinstance(condition, str):
-                yield from _condition(template, condition, (section, name, "condition"))
-
-
-def _references(template: Template) -> Iterator[Problem]:
-    for section in ("conditions", "resources", "outputs"):
-        yield from _in(template, template.document.get(section), (section,))
-
-
-def _in(template: Template, item: Any, path: Path) -> Iterator[Problem]:
-    if isinstance(item, dict):
-        if len(item) == 1:
-            ((function, arguments),) = item.items()
-            yield from _reference(template, str(function), arguments, (*path, str(function)))
-        for key, part in item.items():
-            yield from _in(template, part, (*path, str(key)))
-    elif isinstance(item, list):
-        for index, part in enumerate(item):
-            yield from _in(template, part, (*path, index))
-
-
-def _reference(template: Template, function: str, arguments: Any, path: Path) -> Iterator[Problem]:
-    first = arguments[0] if isinstance(arguments, list) and arguments else arguments
-    if isinstance(first, dict | list):
-        return
-    if function == "get_param" and first not in (*template.section("parameters"), *PSEUDO_PARAMETERS):
-        yield _undefined(template, path, "parameter", first, template.section("parameters"))
-    elif function in ("get_resource", "get_attr") and first not in template.section("resources"):
-        yield _undefined(template, path, "resource", first, template.section("resources"))
-    elif function == "if" and isinstance(first, str):
-        yield from _condition(template, first, path)
-
-
-def _condition(template: Template, name: str, path: Path) -> Iterator[Problem]:
-    known = template.document.get("conditions")
-    names = [str(key) for key in known] if isinstance(known, dict) else []
-    if name not in names:
-        yield _undefined(template, path, "condition", name, names)
-
-
-def _undefined(template: Template, path: Path, kind: str, name: object, known: Any) -> Problem:
-    what = f"{path[-1]} names {name}, which is not a {kind} of {template.name}"
-    return Problem(
-        code=f"{kind}-undefined", what=what, where=template.where(*path), fix=near_miss(name, known)
-    )
+                yield from references.condition(template, condition, (section, name, "condition"))
 
 
 def _unknown_key(template: Template, path: Path, known: tuple[str, ...]) -> Problem:

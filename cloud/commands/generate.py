@@ -149,6 +149,6 @@ def _show(ui: Ui, made: Made) -> None:
         ui.result()
         ui.rows(summary.rows(made))
         ui.result()
-        ui.rows(summary.next_steps(made, ui.program))
+        ui.rows(summary.next_steps(made, ui.program), whole=True)
         ui.result()
         ui.result(f"Generated at {made.out}!")

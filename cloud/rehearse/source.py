@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cloud.errors import Problem, ProblemsFound
+from cloud.git import tree
 from cloud.git.command import Answer, GitMissing, git
 from cloud.rehearse.roots import remove
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SKIPPED = (".git", "__pycache__", "node_modules")
-SKIPPED_AT_THE_TOP = (".venv", ".build", "runs")  # deeper ones may be a program's own
 _GIT_TIMEOUT_S = 300
 _SNAPSHOT_BY = "hotrun <hotrun@localhost> 946684800 +0000"  # the same tree makes the same commit
 _TRUSTED = ("system", "global", "command")  # scopes of the person's own configuration
@@ -87,7 +86,7 @@ def _snapshot(directory: Path, copy: Path, say: Say) -> Source:
     remove(copy)
 
     def skipped(parent: str, names: list[str]) -> list[str]:
-        here = (*SKIPPED, *SKIPPED_AT_THE_TOP) if parent == str(directory) else SKIPPED
+        here = tree.skipped(directory, parent)
         return [name for name in names if name in here]
 
     try:
@@ -98,7 +97,7 @@ def _snapshot(directory: Path, copy: Path, say: Say) -> Source:
             "source-unreadable", f"{directory} can't be copied: {reason}", "make it readable"
         ) from error
     size = sum(path.lstat().st_size for path in copy.rglob("*"))
-    without = ", ".join((*SKIPPED_AT_THE_TOP, *SKIPPED))
+    without = ", ".join((*tree.SKIPPED_AT_THE_TOP, *tree.SKIPPED))
     say(f"the repository is a snapshot of {directory} ({size / 1e6:,.1f} MB, without {without})")
     return Source(copy, _committed(copy, f"{directory}\n"))
 

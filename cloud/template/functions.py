@@ -251,3 +251,4 @@ _OTHER_FUNCTIONS = {
     "Fn::Join",
     "Fn::Base64",
 }
+NAMES = (*_FUNCTIONS, *_OTHER_FUNCTIONS)

@@ -14,12 +14,12 @@ ROOT = Path(__file__).parents[2]
 CLOUD, NODE, PAYLOAD = ROOT / "cloud", ROOT / "cloud" / "node", ROOT / "payload"
 LAYERS = [  # the lowest first: a module imports from its own line and from those above it here
     "errors assets node",
-    "model request.profiles template.emit git.refs git.command",
+    "model request.profiles template.emit git.refs git.command git.tree",
     "request.sentences request.rules request.addresses",
     "request.settings request.file config request.reference",
     "template.provenance template.archive userdata template.form hot git.entrypoint",
     "template.document template.parameters template.functions resolve template.placeholders",
-    "checks.limits checks.structure checks.exposure check",
+    "checks.references checks.limits checks.structure checks.exposure check",
     "plan explain",
     "repository output ui setup.environments setup.uv",
     "rehearse",

@@ -210,3 +210,16 @@ def test_no_text_makes_it_raise(text: str) -> None:
 def test_no_edit_makes_it_raise(place: tuple[Any, ...], value: Any) -> None:
     """Any value in any place of a template gives a list of problems, never an exception."""
     assert isinstance(check.problems(edited(place, value)), list)
+
+
+@pytest.mark.parametrize("wrong", ["get_parm", "get_resorce", "list_joins"])
+def test_a_misspelt_function_is_found(wrong: str) -> None:
+    """Heat would take it for a plain map and refuse the stack."""
+    text = hot.text(cluster())
+    right = {"get_parm": "get_param", "get_resorce": "get_resource", "list_joins": "list_join"}[wrong]
+    at = text.index("\nresources:")
+    text = text[:at] + text[at:].replace(f"{right}:", f"{wrong}:", 1)
+
+    (found,) = [problem for problem in check.problems(text) if problem.level == "error"]
+
+    assert (found.code, found.fix) == ("unknown-key", f"did you mean {right}?")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -521,3 +522,15 @@ def _until(descriptor: int, text: str) -> str:
         assert ready, f"waited for {text!r} after {seen!r}"
         seen += os.read(descriptor, 4096).decode()
     return seen
+
+
+def test_a_full_disk_is_no_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is called that, with the file that could not be written."""
+
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/x-1/status.json")
+
+    monkeypatch.setattr(cli.cli, "main", full)
+
+    assert cli.run(["check", "x"]) == 1
+    assert "runs/x-1/status.json can't be written: the disk is full" in capsys.readouterr().err

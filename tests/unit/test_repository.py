@@ -16,8 +16,8 @@ from cloud.errors import Problem
 from cloud.git import command as git
 from cloud.git.entrypoint import examine
 from cloud.git.refs import parse_refs
+from cloud.git.tree import files
 from cloud.model import Job
-from cloud.rehearse import source
 from cloud.request import addresses
 
 if TYPE_CHECKING:
@@ -394,13 +394,7 @@ def test_what_an_archive_lacks_is_said_without_a_commit(tmp_path: Path) -> None:
         ("entrypoint is train.py, but the directory has no train.py", ""),
     ]
     assert codes(named) == ["ref-not-found"]
-    assert [name for name, _ in repository._files(tree)] == ["a/.venv/b.py"]
-
-
-def test_a_tree_without_git_is_listed_as_a_snapshot_takes_it() -> None:
-    """What is left out there is left out here."""
-    assert set(repository.SKIPPED) == set(source.SKIPPED)
-    assert set(repository.SKIPPED_AT_THE_TOP) == set(source.SKIPPED_AT_THE_TOP)
+    assert [name for name, _ in files(tree)] == ["a/.venv/b.py"]
 
 
 @pytest.mark.process
