@@ -36,7 +36,7 @@ def rehearse(plan: Plan, options: Options, ui: Ui) -> Report:
             prepared = prepare(
                 plan, options, stack, teller(ui), lambda recorded, body: signals.put((recorded, body))
             )
-        kept = keep.make(options.runs_dir, options.name, short_name(str(prepared.parameters["repo"])))
+        kept = keep.make(options.runs_dir, options.name, short_name(prepared.launch.repo))
         stack.callback(kept.close)
         kept.write("template.yml", plan.text)
         kept.write("parameters.json", prepared.parameters)
