@@ -95,6 +95,8 @@ def prepare(plan: Plan, options: Options, stack: ExitStack, say: Say, on_signal:
     standing_in = source.prepare(options.source, taken.directory, say) if options.source else None
     if standing_in is not None:
         parameters = _with_source(plan, parameters, standing_in, say)
+    else:
+        source.say_if_moved(repo, str(parameters.get("ref", "")), say)
     gitconfig = source.gitconfig(taken.directory / "gitconfig", str(plan.parameters["repo"]), standing_in)
     stand_ins = StandIns(loopback.services, options.name or roots.short_name(repo), on_signal)
     stack.callback(stand_ins.close)

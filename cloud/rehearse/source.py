@@ -5,21 +5,20 @@ Only commits are used. A tree without .git is copied and committed beside the ma
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from cloud.errors import Problem, ProblemsFound
 from cloud.git import tree
 from cloud.git.command import Answer, GitMissing, git
 from cloud.rehearse.roots import remove
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 _GIT_TIMEOUT_S = 300
 _SNAPSHOT_BY = "hotrun <hotrun@localhost> 946684800 +0000"  # the same tree makes the same commit
+_PINNED = re.compile(r"[0-9a-f]{40}")
 _TRUSTED = ("system", "global", "command")  # scopes of the person's own configuration
 _AS_IT_IS = "* -filter -text -ident -working-tree-encoding\n"  # stronger than a tree's .gitattributes
 
@@ -66,6 +65,18 @@ def prepare(directory: Path, scratch: Path, say: Say) -> Source:
         say(f"uncommitted changes are not used: {', '.join(line[2:].strip() for line in changed[:3])}"
             + (f" and {len(changed) - 3} more" if len(changed) > 3 else ""))  # fmt: skip
     return Source(directory, commit)
+
+
+def say_if_moved(repo: str, ref: str, say: Say) -> None:
+    """A template pins a commit; say it when the repository is a path here that has gone on since."""
+    directory = Path(repo)
+    if not directory.is_absolute() or not _PINNED.fullmatch(ref):
+        return
+    head = _git(directory, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if head.code == 0 and head.text != ref:
+        say(
+            f"the template pins {ref[:7]}, and {directory} is at {head.text[:7]} now: generate again, or add --source"
+        )
 
 
 def _changed(directory: Path) -> list[str]:

@@ -181,3 +181,19 @@ def test_a_directory_that_cannot_stand_in_is_named(tmp_path: Path) -> None:
             source.prepare(directory, tmp_path, lambda sentence: None)
         codes.append(caught.value.problems[0].code)
     assert codes == ["source-missing", "source-no-commit"]
+
+
+def test_a_repository_that_went_on_since_the_template_is_named(checkout: Path) -> None:
+    """The pinned commit runs, and nobody wonders why the mended program still fails."""
+    pinned = git(checkout, "rev-parse", "HEAD")
+    said: list[str] = []
+    source.say_if_moved(str(checkout), pinned, said.append)
+    assert said == []
+
+    git(checkout, "commit", "--allow-empty", "--message", "mended")
+    source.say_if_moved(str(checkout), pinned, said.append)
+    source.say_if_moved("https://host.invalid/x.git", pinned, said.append)
+
+    assert len(said) == 1
+    assert pinned[:7] in said[0]
+    assert git(checkout, "rev-parse", "HEAD")[:7] in said[0]
