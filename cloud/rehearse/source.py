@@ -74,9 +74,8 @@ def say_if_moved(repo: str, ref: str, say: Say) -> None:
         return
     head = _git(directory, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if head.code == 0 and head.text != ref:
-        say(
-            f"the template pins {ref[:7]}, and {directory} is at {head.text[:7]} now: generate again, or add --source"
-        )
+        now = f"{directory} is at {head.text[:7]} now"
+        say(f"the template pins {ref[:7]}, and {now}: generate again, or add --source")
 
 
 def _changed(directory: Path) -> list[str]:
