@@ -19,7 +19,6 @@ STAGES = {
     "collect": "brings proof, logs and results to the master",
     "finish": "reports and ends",
 }
-STATES = ("begin", "ok", "skipped", "stopped", "failed")
 PREFIX = "hotrun: "
 
 

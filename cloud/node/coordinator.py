@@ -89,12 +89,6 @@ class Coordinator:
         if self._gate is not None:
             self._gate.join(timeout_s)
 
-    def fail(self, rank: int, found: dict[str, Any]) -> None:
-        """A failure that the master found, blamed on node `rank`."""
-        with self.changed:
-            self.gang.fail(rank, found, time.monotonic())
-            self._advance()
-
     def authorised(self, secret: str) -> bool:
         """Whether a request carries the stack's secret."""
         return hmac.compare_digest(secret.encode(), self._secret)
@@ -135,10 +129,8 @@ class Coordinator:
 
     def waiting_for(self) -> str:
         """Who has not passed the gate, for a person; empty when nobody."""
-        now = time.monotonic()
         with self.changed:
-            names = [each.last_heard(now) for each in self.gang.members if not each.facts]
-        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            return self.gang.absent(time.monotonic(), 3)
 
     def _advance(self) -> None:
         """Tell the nodes what followed from the last report. Called with the lock held."""

@@ -34,7 +34,6 @@ class Member:
     collected: bool = False
     said_bye: bool = False
     lost: bool = False
-    problem: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -109,9 +108,10 @@ class Gang:
             if not waiting or now > self._collect_until:
                 self.phase = "over"
 
-    def fail(self, rank: int, found: dict[str, Any], now: float) -> None:
-        """A failure found by the coordinator itself, blamed on `rank`."""
-        self._fail(self.members[rank], found, now)
+    def absent(self, now: float, most: int) -> str:
+        """Who has not come to the gate, `most` of them by name: `worker-2 (never heard) and 4 more`."""
+        names = [member.last_heard(now) for member in self.members if not member.facts]
+        return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
     def _stage(self, member: Member, message: dict[str, Any], now: float) -> None:
         member.stage = message["stage"]
@@ -122,7 +122,6 @@ class Gang:
 
     def _fail(self, member: Member, found: dict[str, Any], now: float) -> None:
         found = {**found, "node": member.name, "stage": found.get("stage") or member.stage}
-        member.problem = member.problem or found
         if self.verdict:
             return
         if found.get("of_peer"):
@@ -151,16 +150,14 @@ class Gang:
             self.phase = "train"
 
     def _miss(self, now: float) -> None:
-        missing = [member for member in self.members if not member.facts]
-        heard = ", ".join(member.last_heard(now) for member in missing[:5])
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        missing = next(member for member in self.members if not member.facts)
         found = problem(
             "nodes-missing",
-            f"the deadline passed while waiting for {heard}{more}",
+            f"the deadline passed while waiting for {self.absent(now, 5)}",
             fix="look at its console: it did not start, or can't reach the master",
             stage="rendezvous",
         )
-        self._fail(missing[0], found, now)
+        self._fail(missing, found, now)
 
 
 _ALIKE = {

@@ -81,22 +81,19 @@ def prepare(plan: Plan, options: Options, stack: ExitStack, say: Say, on_signal:
     """
     if any(problem.level == "error" for problem in plan.problems):
         raise ProblemsFound(*plan.problems)
-    asked = parameters = _with_workers(plan, options)
-    names = [node_name(rank) for rank in range(int(parameters["workers"]) + 1)]
-    repo = str(parameters["repo"])
+    asked = _with_workers(plan, options)
+    names = [node_name(rank) for rank in range(int(asked["workers"]) + 1)]
+    repo = str(asked["repo"])
     loopback = addresses.claim(len(names))
     stack.callback(loopback.close)
     cache = roots.cache_directory(os.environ)
-    key = roots.key(repo, str(parameters.get("requirements", ".")))
+    key = roots.key(repo, str(asked.get("requirements", ".")))
     taken = roots.take(cache, key, names, is_fresh=options.fresh)
     stack.callback(taken.close)
     uv_cache = roots.uv_cache(os.environ, cache, say)
     problems = _space_problems(taken, uv_cache, len(names), say)
     standing_in = source.prepare(options.source, taken.directory, say) if options.source else None
-    if standing_in is not None:
-        parameters = _with_source(plan, parameters, standing_in, say)
-    else:
-        source.say_if_moved(repo, str(parameters.get("ref", "")), say)
+    parameters = _with_source(plan, asked, standing_in, say)
     gitconfig = source.gitconfig(taken.directory / "gitconfig", str(plan.parameters["repo"]), standing_in)
     stand_ins = StandIns(loopback.services, options.name or roots.short_name(repo), on_signal)
     stack.callback(stand_ins.close)
@@ -130,8 +127,13 @@ def _with_workers(plan: Plan, options: Options) -> dict[str, Any]:
     return dict(resolve.parameters(plan.template, {**_own(plan.parameters), "workers": options.workers}))
 
 
-def _with_source(plan: Plan, parameters: dict[str, Any], used: source.Source, say: Say) -> dict[str, Any]:
+def _with_source(
+    plan: Plan, parameters: dict[str, Any], used: source.Source | None, say: Say
+) -> dict[str, Any]:
     """The commit takes the place of `ref`; a repository that is a local path is replaced itself."""
+    if used is None:
+        source.say_if_moved(str(parameters["repo"]), str(parameters.get("ref", "")), say)
+        return parameters
     changed = {"ref": used.commit}
     if "://" not in str(parameters["repo"]):
         changed["repo"] = str(used.directory)

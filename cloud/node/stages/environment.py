@@ -30,7 +30,7 @@ def run(context: Context, deadline: float) -> str:
     layout = context.layout
     owned = [layout.checkout(context.run), layout.data, layout.home, layout.bytecode, layout.environments]
     owner = context.host.program_user([*owned, layout.tools, uv.cache(context), context.own_directory])
-    context.found.update(gpus=gpus, kind=kind, owner=owner)
+    context.found.update(gpus=gpus, owner=owner)
     with _one_node_at_a_time(context, deadline):
         program = uv.program(context, deadline)
     chosen = requirements.file(context.program_directory, context.found["engine"])
@@ -62,10 +62,8 @@ def _choose_engine(context: Context) -> None:
         where = f"{context.job.program_path}:{getattr(error, 'lineno', None) or 1}"
         what = f"{where}: {getattr(error, 'msg', None) or error}"
         raise StageFailed("entrypoint-not-python", what, where=where) from error
-    wanted = context.job.engine
-    engine = {"lightning": "lightning", "auto": recognition.engine}.get(wanted, wanted)
-    if wanted == "lightning" and recognition.engine == "lightning-cli":
-        engine = "lightning-cli"
+    wanted, seen = context.job.engine, recognition.engine
+    engine = seen if wanted in ("auto", seen.partition("-")[0]) else wanted  # may be its CLI
     context.found.update(recognition=recognition, engine=engine)
 
 

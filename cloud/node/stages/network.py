@@ -39,7 +39,8 @@ def run(context: Context, deadline: float) -> str:
         context.coordinator = _coordinator(context, address, deadline)
     context.link = _join(context, address, deadline)
     context.run, context.attempt = context.link.welcome["run"], context.link.welcome["attempt"]
-    context.own_directory.mkdir(parents=True, exist_ok=True)
+    for kind in ("proof", "results"):
+        (context.own_directory / kind).mkdir(parents=True, exist_ok=True)
     return f"{address} on {interface or 'an unknown interface'}, firewall: {firewall}"
 
 

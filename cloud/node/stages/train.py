@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import time
+from pathlib import Path
 from typing import Sequence
 
 from .. import machine, process
@@ -36,10 +38,6 @@ def run(context: Context, deadline: float) -> str:
             fix="use --engine lightning or torch",
         )  # fmt: skip
     launch = engine(context.job, context.found["recognition"], place)
-    own = context.own_directory
-    for directory in (own / "proof", own / "results"):
-        directory.mkdir(parents=True, exist_ok=True)
-    context.host.program_user([own])
     context.found["files_before"] = snapshot(context)
     python = str(context.found["environment"] / "bin/python")
     children = []
@@ -58,11 +56,13 @@ def run(context: Context, deadline: float) -> str:
 
 def snapshot(context: Context) -> dict[str, tuple[float, int]]:
     """Files of the program's directory with time and size: what changes is brought home."""
-    found = {}
-    for path in context.program_directory.rglob("*"):
-        if path.is_file() and not path.is_symlink() and not _SKIP & set(path.parts):
-            status = path.stat()
-            found[str(path.relative_to(context.program_directory))] = (status.st_mtime, status.st_size)
+    found, top = {}, context.program_directory
+    for folder, folders, names in os.walk(top):
+        folders[:] = [name for name in folders if name not in _SKIP]  # git's objects are many
+        for path in (Path(folder, name) for name in names):
+            if path.is_file() and not path.is_symlink():
+                status = path.stat()
+                found[str(path.relative_to(top))] = (status.st_mtime, status.st_size)
     return found
 
 
