@@ -5,9 +5,10 @@ PYTHON ?= python3
 HOTRUN := $(PYTHON) cloud/generator.py
 DEMO_WORKERS ?= 2
 TEST_FLAGS ?=  # --strict: a skip that .ci/allowed-skips does not explain fails
+BENCH_FLAGS ?=  # --only ranks, --fresh, --report; see python -m bench --help
 DEMO_DIR := .build/demo
 
-.PHONY: help demo test lint format pins clean $(addprefix test-,unit heat node payload rehearse)
+.PHONY: help demo test bench lint format pins clean $(addprefix test-,unit heat node payload rehearse)
 
 help:  ## this list
 	@echo "usage: make TARGET"; awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +25,9 @@ test:  ## every level: unit, heat, node, payload, rehearse (up to 3 GB to load o
 
 test-unit test-heat test-node test-payload test-rehearse: test-%:
 	$(PYTHON) tests/levels.py $(TEST_FLAGS) $*
+
+bench:  ## ours against the peers in turn (about 30 minutes, a quiet machine; BENCH_QUICK=1: 3 minutes); writes docs/performance.md
+	@python="$$($(PYTHON) cloud/bootstrap.py bench)" && "$$python" -m bench $(BENCH_FLAGS)
 
 lint:  ## ruff, mypy --strict, shellcheck of .ci/run (the tests check the boot script)
 	@python="$$($(PYTHON) cloud/bootstrap.py test)" && set -x \

@@ -4,6 +4,7 @@
     .venv         what the program imports                  made at the first start
     .build/test   the test tools and the payload's torch    `python3 cloud/bootstrap.py test`
     .build/heat   the real Heat engine and its harness      `python3 cloud/bootstrap.py heat`
+    .build/bench  the payload's torch, matplotlib and ray   `python3 cloud/bootstrap.py bench`
 
 Never an ImportError and never a traceback: what can't be made is one sentence with the command that helps.
 """

@@ -1,160 +1,169 @@
-"""MNIST's files -> the batches of this rank. The fast path is the only path: no worker processes, no copies.
+"""Files of images -> tables in memory, and the batches of one rank. No Lightning, no worker processes.
 
-The images stay as bytes in a memory-mapped file that all ranks of a node share; a batch is one
-`index_select`, and becomes floats where it is used. N images of a batch, P = 784 pixels.
+The images stay bytes in a memory-mapped file that all ranks of a node share; a batch is one `index_select`,
+and becomes floats where it is used. N images, C channels, H x W pixels.
 """
-
-# ruff: noqa: ARG002, D102 -- Lightning's hooks have its names and arguments
 
 from __future__ import annotations
 
+import math
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
-import mnist
 import torch
-from pytorch_lightning import LightningDataModule
+from fetch import Files, fetch
+from sources.files import DataError
 from torch import Tensor
 
-MEAN, STD = 33.32, 78.57  # of the training pixels, 0 to 255
-EVALUATION_BATCH = 1000  # images; 3 MB of floats, and nothing is gained above
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
-Indices = Callable[[], Sequence[Tensor]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What is known of a data set before its files are there."""
+
+    shape: tuple[int, int, int]
+    """C, H, W."""
+    mean: tuple[float, ...]
+    """Of the training pixels, 0 to 255, per channel."""
+    std: tuple[float, ...]
+    classes: tuple[str, ...] = tuple("0123456789")
+
+
+SPECS = {
+    "mnist": Spec(shape=(1, 28, 28), mean=(33.32,), std=(78.57,)),
+    "fashion-mnist": Spec(
+        shape=(1, 28, 28), mean=(72.94,), std=(90.02,),
+        classes=("T-shirt", "trouser", "pullover", "dress", "coat",
+                 "sandal", "shirt", "sneaker", "bag", "boot"),
+    ),
+    "cifar10": Spec(
+        shape=(3, 32, 32), mean=(125.31, 122.95, 113.87), std=(62.99, 62.09, 66.70),
+        classes=("airplane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    ),
+    "synthetic": Spec(shape=(1, 28, 28), mean=(125.53,), std=(87.98,)),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Images with their labels, in the order of the file."""
+
+    images: Tensor
+    """N x C x H x W uint8, mapped."""
+    labels: Tensor
+    """N int64."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def part(self, first: int, end: int) -> Table:
+        """The images from `first` up to `end`; no copy."""
+        return Table(images=self.images[first:end], labels=self.labels[first:end])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSet:
+    """What a run trains on, judges itself by, and is tested with once."""
+
+    name: str
+    train: Table
+    held_out: Table
+    """The last training images, which nothing is trained on."""
+    test: Table
+    spec: Spec
+    files: Files
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Bytes, N x C x H x W on any device, to floats of mean 0 and deviation 1."""
+        if len(self.spec.mean) == 1:  # scalars, twice as fast
+            return images.float().sub_(self.spec.mean[0]).div_(self.spec.std[0])
+        mean, std = (torch.tensor(numbers, device=images.device).view(-1, 1, 1)
+                     for numbers in (self.spec.mean, self.spec.std))  # fmt: skip
+        return images.float().sub_(mean).div_(std)
+
+
+Batch = tuple[Tensor, Tensor, float]
+"""Images uint8, labels int64, and what the loss of one image counts in its step."""
 
 
 class Batches:
     """The batches of one rank: whatever `indices` selects at the time of the iteration, `steps` in number."""
 
-    def __init__(self, images: Tensor, labels: Tensor, indices: Indices, steps: int) -> None:
-        self.images, self.labels, self.indices, self.steps = images, labels, indices, steps
+    def __init__(
+        self, table: Table, indices: Callable[[], Sequence[tuple[Tensor, float]]], steps: int
+    ) -> None:
+        self.table, self.indices, self.steps = table, indices, steps
 
     def __len__(self) -> int:
         return self.steps
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for index_N in self.indices():
-            yield self.images.index_select(0, index_N), self.labels.index_select(0, index_N)
+    def __iter__(self) -> Iterator[Batch]:
+        images, labels = self.table.images, self.table.labels
+        for index_N, weight in self.indices():
+            yield images.index_select(0, index_N), labels.index_select(0, index_N), weight
 
 
-class Images(LightningDataModule):  # type: ignore[misc]  # Lightning has no types
-    """Training, validation and test images, each in this rank's share.
+def root_directory(given: str = "") -> Path:
+    """Where data sets are: as given, else HOTRUN_DATA_DIR, else ./data."""
+    return Path(given or os.environ.get("HOTRUN_DATA_DIR") or "data").resolve()
 
-    Args:
-        name: the data set.
-        root: directory that holds it or shall hold it; by default HOTRUN_DATA_DIR, else ./data.
-        batch_size: training images per rank and step, at most.
-        validation: training images held out to judge by, the last ones; 0 trains on all.
+
+def prepare(name: str, root: Path) -> None:
+    """Have the files of `name` below `root`: one process of each node. Raises DataError."""
+    fetch(name, root, lambda text: print(text, flush=True))
+
+
+def load(name: str, root: Path, validation: int) -> DataSet:
+    """Map the files, which `prepare` has put there; the last `validation` training images are held out."""
+    files, spec = fetch(name, root, lambda _: None), SPECS[name]
+    whole = read(files.train_images, files.train_labels, spec)
+    if not 0 <= validation < len(whole):
+        raise DataError(f"{validation:,} images held out of {len(whole):,} (--data.validation): "
+                        f"0 to {len(whole) - 1:,} are possible")  # fmt: skip
+    kept = len(whole) - validation
+    return DataSet(name=name, train=whole.part(0, kept), held_out=whole.part(kept, len(whole)), files=files,
+                   test=read(files.test_images, files.test_labels, spec), spec=spec)  # fmt: skip
+
+
+def read(images: Path, labels: Path, spec: Spec) -> Table:
+    """Map two IDX files that belong together and are what `spec` says. Raises DataError."""
+    pixels, numbers = read_idx(images), read_idx(labels).long()
+    if pixels.dim() == 3:  # grey: one channel
+        pixels = pixels.unsqueeze(1)
+    if len(pixels) != len(numbers):
+        raise DataError(f"{images} has {len(pixels):,} images, but {labels} {len(numbers):,} labels")
+    if tuple(pixels.shape[1:]) != spec.shape:
+        raise DataError(
+            f"{images}: images of {tuple(pixels.shape[1:])}, but SPECS in data.py says {spec.shape}"
+        )
+    if len(numbers) and int(numbers.max()) >= len(spec.classes):
+        raise DataError(f"{labels}: label {int(numbers.max())}, but SPECS in data.py names "
+                        f"{len(spec.classes)} classes, 0 to {len(spec.classes) - 1}")  # fmt: skip
+    return Table(images=pixels, labels=numbers)
+
+
+def read_idx(path: Path) -> Tensor:
+    """Map an IDX file of bytes: uint8, of the shape that its header gives. Raises DataError.
+
+    Format: 0, 0, type 8, number of dimensions; the dimensions as 32-bit integers, big end first; the bytes.
     """
-
-    def __init__(
-        self, name: Literal["mnist"] = "mnist", root: str = "", batch_size: int = 128, validation: int = 5000
-    ) -> None:
-        super().__init__()
-        if batch_size < 1 or not 0 <= validation < 60_000:
-            raise mnist.DataError(
-                f"--data.batch_size {batch_size}, --data.validation {validation}: "
-                "at least 1 image a batch, and 0 to 59,999 of the training images held out"
-            )
-        self.name, self.batch_size, self.validation = name, batch_size, validation
-        self.root = Path(root or os.environ.get("HOTRUN_DATA_DIR") or "data").resolve()
-        self.seed = 0
-
-    def prepare_data(self) -> None:
-        """Runs on one rank of each node, while the others wait in a barrier."""
-        mnist.fetch(self.root, lambda text: print(text, flush=True))
-
-    def setup(self, stage: str) -> None:
-        """Map the files. Every rank runs this; a barrier, as all take the seed from rank 0."""
-        trainer = self.trainer
-        assert trainer is not None
-        raw = self.root / "MNIST" / "raw"
-        images = read_images(raw / "train-images-idx3-ubyte")
-        labels = read_labels(raw / "train-labels-idx1-ubyte")
-        kept = len(labels) - self.validation
-        self.train, self.held_out = (images[:kept], labels[:kept]), (images[kept:], labels[kept:])
-        self.test = read_images(raw / "t10k-images-idx3-ubyte"), read_labels(raw / "t10k-labels-idx1-ubyte")
-        self.seed = int(trainer.strategy.broadcast(torch.initial_seed()))
-
-    def train_dataloader(self) -> Batches:
-        trainer = self.trainer
-        assert trainer is not None
-        world, rank, count = trainer.world_size, trainer.global_rank, len(self.train[1])
-
-        def indices() -> Sequence[Tensor]:
-            return training_indices(
-                count, self.batch_size, world=world, rank=rank, seed=self.seed, epoch=trainer.current_epoch
-            )
-
-        return Batches(*self.train, indices, training_steps(count, self.batch_size, world))
-
-    def val_dataloader(self) -> Batches | list[Batches]:
-        return self._evaluation(*self.held_out) if self.validation else []
-
-    def test_dataloader(self) -> Batches:
-        return self._evaluation(*self.test)
-
-    def _evaluation(self, images: Tensor, labels: Tensor) -> Batches:
-        assert self.trainer is not None
-        indices = evaluation_indices(len(labels), self.trainer.world_size, self.trainer.global_rank)
-        return Batches(images, labels, lambda: indices, len(indices))
-
-    def on_after_batch_transfer(
-        self, batch: tuple[Tensor, Tensor], dataloader_idx: int
-    ) -> tuple[Tensor, Tensor]:
-        """Bytes become floats here, after the transfer: a quarter of the traffic to a GPU."""
-        images_NP, labels_N = batch
-        return images_NP.float().sub_(MEAN).div_(STD), labels_N
-
-
-def training_steps(count: int, batch_size: int, world: int) -> int:
-    """Steps of an epoch: the same on every rank, or the ranks would wait for each other for ever."""
-    return max(1, min(-(-count // (batch_size * world)), count // world))
-
-
-def training_indices(
-    count: int, batch_size: int, *, world: int, rank: int, seed: int, epoch: int
-) -> Sequence[Tensor]:
-    """One rank's batches of an epoch, from a permutation that all ranks share.
-
-    Over the ranks every image comes once. All ranks have as many batches, and sizes differ by two at most.
-    """
-    mixed = (seed * 1_000_003 + epoch) % (1 << 63)  # a generator takes 63 bits; other seeds, other orders
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(mixed))
-    return order[rank::world].tensor_split(training_steps(count, batch_size, world))
-
-
-def evaluation_indices(count: int, world: int, rank: int) -> Sequence[Tensor]:
-    """One rank's share of `count` images: over the ranks every image once, none repeated to fill up."""
-    shares: Sequence[Tensor] = torch.arange(rank, count, world).split(EVALUATION_BATCH)  # type: ignore[no-untyped-call]
-    return shares
-
-
-def read_images(path: Path) -> Tensor:
-    """Map an IDX file of N images of 28 x 28 bytes: uint8, N x 784."""
-    count = _header(path, 2051, (28, 28))
-    content: Tensor = torch.from_file(str(path), shared=False, size=16 + count * 784, dtype=torch.uint8)
-    return content[16:].view(count, 784)
-
-
-def read_labels(path: Path) -> Tensor:
-    """Read an IDX file of N labels: int64, N."""
-    count = _header(path, 2049, ())
-    content: Tensor = torch.from_file(str(path), shared=False, size=8 + count, dtype=torch.uint8)
-    return content[8:].long()
-
-
-def _header(path: Path, magic: int, shape: tuple[int, ...]) -> int:
-    """The number of items in an IDX file; ValueError when it is not whole, or not of `shape` bytes each."""
     with path.open("rb") as file:
-        header = file.read(8 + 4 * len(shape))
-    wanted = f"an IDX file {magic} of {' x '.join(map(str, shape)) or 'single'} bytes"
-    if len(header) < 8 + 4 * len(shape):
-        raise ValueError(f"{path}: {len(header)} bytes are too few for {wanted}")
-    found, count, *rest = struct.unpack(f">{2 + len(shape)}I", header)
-    item = 784 if shape else 1
-    if found != magic or tuple(rest) != shape or path.stat().st_size != len(header) + count * item:
-        raise ValueError(f"{path} is not {wanted}")
-    return int(count)
+        start = file.read(4)
+        dimensions = start[3] if len(start) == 4 else 0
+        rest = file.read(4 * dimensions)
+    if start[:3] != b"\0\0\x08" or not 1 <= dimensions <= 4 or len(rest) != 4 * dimensions:
+        raise DataError(f"{path} is not an IDX file of bytes")
+    shape, offset = struct.unpack(f">{dimensions}I", rest), 4 + len(rest)
+    if path.stat().st_size != offset + math.prod(shape):
+        raise DataError(
+            f"{path} has {path.stat().st_size:,} bytes, its header says {offset + math.prod(shape):,}"
+        )
+    content: Tensor = torch.from_file(
+        str(path), shared=False, size=offset + math.prod(shape), dtype=torch.uint8
+    )
+    return content[offset:].view(shape)

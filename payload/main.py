@@ -1,8 +1,10 @@
-r"""Train a small net on MNIST with Lightning, on one machine or on many: what hotrun tries itself with.
+r"""Train a small net on images with Lightning, on one machine or on many: what hotrun tries itself with.
 
     python payload/main.py                                                 this machine, the default net
-    python payload/main.py --model.net lenet --trainer.max_epochs 2        99 %, slower
+    python payload/main.py --model.net lenet --data.name fashion-mnist     another net, other images
     python payload/main.py --trainer.accelerator cpu --trainer.strategy ddp --trainer.devices 2
+    python payload/main.py --resume auto                                   goes on where a killed run was
+    python payload/main.py predict --ckpt_path runs/mnist-mlp-100-1/model.ckpt
 
 On several machines a launcher sets torchrun's variables and starts on each of them
 
@@ -12,7 +14,6 @@ On several machines a launcher sets torchrun's variables and starts on each of t
 What it reaches, and how fast: docs/payload.md. What it reads and writes: docs/payload-contract.md.
 """
 
-# ruff: noqa: ARG002, D102 -- Lightning's hooks have its names and arguments
 # ruff: noqa: E402 -- the clock starts before the imports, which take longer than the training
 
 from __future__ import annotations
@@ -21,172 +22,215 @@ import time
 
 STARTED = time.perf_counter()
 
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules are imported: no traceback
+
 import logging
-import math
 import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import lean  # noqa: F401  # isort: skip  # before Lightning
+import order
 import torch
-from data import Images
-from mnist import DataError
-from nets import NETS
-from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.cli import LightningCLI
+from callbacks import Balance, Checkpoints, LocalSGD, Report
+from checkpoints import CheckpointError, read
+from classifier import Classifier
+from data import SPECS
+from every import every
+from exact import DisagreementError, backend, from_rank_0
+from images import Images, ranks_on_this_node
+from memory import MemoryShortError
+from outcome import Training, checkpoints_of, directory_of, finish, save_model, write_predictions
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.strategies import DDPStrategy
-from report import Report, Tally, backend, peak_rss_bytes, run_directory, versions, write_result
-from torch import Tensor
-from torch.nn.functional import cross_entropy
+from recipe import SHARED, ChoiceError, Run, check, precision_of, recipe_of
+from report import ReportError, run_directory
+from settle import settle
+from sources.files import DataError
+from state import load_weights
 
-WARM_UP = 0.25  # of all steps, to the full learning rate in a line; then in a line to 0
 SEED = 1
-EPOCHS = 5  # validation accuracy of mlp-100 is then 98.0 to 98.4 % on 1, 2 and 3 ranks (docs/payload.md)
 
 
-class Classifier(LightningModule):  # type: ignore[misc]  # Lightning has no types
-    """A net with its loss and optimizer.
+class Program(LightningCLI):  # type: ignore[misc]  # Lightning has no types
+    """`fit`: train, then the test images once. `predict`: only these, with the weights of --ckpt_path."""
 
-    Args:
-        net: mlp-100 (784-100-10) or lenet (two convolutions with BatchNorm).
-        lr: learning rate of one rank; N ranks, with N times the batch, use lr times the square root of N.
-    """
-
-    tally: Tally
-
-    def __init__(self, net: Literal["mlp-100", "lenet"] = "mlp-100", lr: float = 0.005) -> None:
-        super().__init__()
-        self.name, self.lr = net, lr
-        self.net = NETS[net]()
-
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images_NP, labels_N = batch
-        loss = cross_entropy(self.net(images_NP), labels_N)
-        self.tally.add(loss, len(labels_N))
-        return loss
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        images_NP, labels_N = batch
-        logits_NK = self.net(images_NP)
-        correct = (logits_NK.argmax(1) == labels_N).sum()
-        self.tally.add(cross_entropy(logits_NK, labels_N), len(labels_N), correct)
-
-    test_step = validation_step
-
-    @property
-    def scaled_lr(self) -> float:
-        return self.lr * math.sqrt(self.trainer.world_size)
-
-    def configure_optimizers(self) -> Any:
-        fused = self.device.type in ("cpu", "cuda")
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.scaled_lr, betas=(0.9, 0.99), fused=fused)
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
-
-        def factor(step: int) -> float:
-            return min((step + 1) / (WARM_UP * steps), (steps - step) / ((1 - WARM_UP) * steps), 1.0)
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-class Program(LightningCLI):  # type: ignore[misc]  # as above
-    """`fit`, then the test images once, then the files."""
+    reasons: dict[str, str]
+    weights: dict[str, Any] | None = None
+    """Of --ckpt_path."""
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        return {"fit": LightningCLI.subcommands()["fit"]}
+        """Those of Lightning that make sense here."""
+        every_command = LightningCLI.subcommands()
+        return {name: every_command[name] for name in ("fit", "predict")}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Ours beside --model, --data and --trainer."""
+        parser.link_arguments("data.name", "model.data")
+        add = parser.add_argument
+        add("--resume", default="never", metavar="auto|PATH|never",
+            help="auto: go on from the newest complete checkpoint, if there is one")  # fmt: skip
+        add(
+            "--checkpoint-every",
+            default="epoch",
+            help="epoch, 2epochs, 30s, 10min: how often, and at the end",
+        )
+        add("--keep-checkpoints", type=int, default=2, metavar="K", help="how many, the newest")
+        add("--local-sgd", type=int, default=0, metavar="K",
+            help="average parameters every K steps, in place of gradients in every one")  # fmt: skip
+        add(
+            "--low-memory",
+            action="store_true",
+            help="cut batches into parts that fit the memory",
+        )
+
+    def _parse_ckpt_path(self) -> None:
+        """Read --ckpt_path, which also says of which net and data it is, where `predict` was given one."""
+        asked = self.config[self.config.subcommand]
+        if self.config.subcommand != "predict" or not asked.ckpt_path:
+            return
+        self.weights = read(Path(asked.ckpt_path))
+        made_by = self.weights.get("run", {})
+        if not any(word.startswith("--model.net") for word in sys.argv):
+            asked.model.net = made_by.get("net", asked.model.net)
+        if not any(word.startswith("--data.name") for word in sys.argv):
+            asked.data.name = asked.model.data = made_by.get("data", asked.data.name)
+        asked.ckpt_path = None  # loaded below
+
+    def before_predict(self) -> None:
+        """Without --ckpt_path there is nothing to predict with."""
+        if not self.weights:
+            raise ChoiceError("predict needs --ckpt_path FILE, such as runs/mnist-mlp-100-1/model.ckpt")
+        load_weights(self.model.net, self.weights)
+
+    def before_instantiate_classes(self) -> None:
+        """Fill in what the net's recipe and this machine decide; ChoiceError for what no run can have."""
+        asked = self.config[self.subcommand]
+        recipe = recipe_of(asked.model.net)
+        try:
+            self.every = every(asked.checkpoint_every)
+        except ValueError as error:
+            raise ChoiceError(f"--checkpoint-every {error}") from error
+        self.reasons = {}
+        for key, place, value in (("batch_size", asked.data, recipe.batch_size),
+                                  ("max_epochs", asked.trainer, recipe.epochs)):  # fmt: skip
+            if place[key] is None:
+                place[key] = value
+        check(flags_of(asked), SPECS)
+        device = "cuda" if asked.trainer.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+        if asked.data.validation == 0:
+            asked.trainer.limit_val_batches = 0
+        if asked.trainer.precision is None:
+            asked.trainer.precision, self.reasons["precision"] = precision_of(recipe, device)
+        if recipe.is_small and device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(1)
+            self.reasons["1 thread"] = SHARED
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        asked = self._get(self.config_init, "trainer")
-        if self.model.name.startswith("mlp") and "OMP_NUM_THREADS" not in os.environ:
-            # A second thread gains 15 % on an idle machine and costs 75 % of the speed on a busy one.
-            torch.set_num_threads(1)
-        self.precision_reason = "as asked"
-        if asked.get("precision") is None:
-            kwargs["precision"], self.precision_reason = precision(self.model.name, asked["accelerator"])
-        if asked.get("strategy") == "ddp":
-            # Rank 0's buffers go out before an evaluation (report.py), so not at each step.
+        """Lightning's trainer, with what it does not need to do left out."""
+        asked = self.config[self.subcommand]
+        if asked.trainer.strategy == "ddp":
+            # Rank 0's buffers go out before an evaluation (exact.py), so not in each step.
             kwargs["strategy"] = DDPStrategy(forward_sync_buffers=False, gradient_as_bucket_view=True)
         trainer = super().instantiate_trainer(**kwargs)
-        self.run_dir = run_directory(f"mnist-{self.model.name}") if trainer.is_global_zero else Path("runs")
-        self.report = Report(self.run_dir, self.configuration)
-        trainer.callbacks.append(self.report)
+        # NOTE: Lightning 2.6 makes all ranks wait for each other in each step to tell them of a SIGTERM (its
+        # issue 21487); a launcher stops all ranks by itself. Can go when its pull request 21640 is in.
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # noqa: SLF001
+        trainer.callbacks.insert(0, Start(self))
         return trainer
 
-    def configuration(self) -> str:
-        """The run on one line, with the reason of what was chosen."""
-        trainer, data, model = self.trainer, self.datamodule, self.model
-        world, threads = trainer.world_size, torch.get_num_threads()
-        scaled = f" ({model.lr:g} x sqrt {world})" if world > 1 else ""
-        return (
-            f"{model.name} on {data.name} from {data.root}  world size {world} ({backend()}, "
-            f"{trainer.strategy.root_device.type}, {threads} {'threads' if threads > 1 else 'thread'})  "
-            f"batch {world} x {data.batch_size}  lr {model.scaled_lr:.2g}{scaled}  seed {data.seed}  "
-            f"precision {trainer.precision}: {self.precision_reason}"
-        )
-
     def after_fit(self) -> None:
-        """Test once, then the checkpoint and the result, each whole or not there. All ranks run this."""
-        trainer, checkpoint = self.trainer, self.run_dir / "model.ckpt"
-        trainer.test(self.model, datamodule=self.datamodule, verbose=False)
-        trainer.save_checkpoint(f"{checkpoint}.partial", weights_only=False)
-        if trainer.is_global_zero:
-            Path(f"{checkpoint}.partial").replace(checkpoint)
-            result = self.result()
-            write_result(self.run_dir / "result.json", result)
-            self._say_goodbye(result)
+        """The test images once, then the files. All ranks run this."""
+        trainer, start = self.trainer, self.start
+        report: Report = start.report
+        training = Training(steps=trainer.global_step, images=report.images,
+                            resumed_from=start.checkpoints.resumed_from,
+                            start_seconds=report.start_seconds)  # fmt: skip
+        if report.journal:
+            save_model(start.run_dir / "model.ckpt", self.model.state_dict(), start.run)
+        finish(start.run, training, self.model.net, self.datamodule.dataset, report.journal, start.run_dir,
+               device=trainer.strategy.root_device, rank=trainer.global_rank, began=STARTED)  # fmt: skip
 
-    def result(self) -> dict[str, Any]:
-        """The content of result.json."""
-        report, trainer = self.report, self.trainer
-        seconds = sum(epoch.seconds for epoch in report.epochs)
-        return {
-            "world_size": trainer.world_size,
-            "backend": backend(),
-            "epochs": len(report.epochs),
-            "global_batch_size": self.datamodule.batch_size * trainer.world_size,
-            "train_seconds": round(seconds, 3),
-            "images_per_second": round(report.images / seconds) if seconds else None,
-            "train_loss": report.epochs[-1].train_loss if report.epochs else None,
-            "test_accuracy": report.test.accuracy if report.test else None,
-            "precision": str(trainer.precision),
-            "net": self.model.name,
-            "data": self.datamodule.name,
-            "seed": self.datamodule.seed,
-            "versions": versions(),
-            "peak_rss_bytes": peak_rss_bytes(),
-        }
+    def after_predict(self) -> None:
+        """predictions.csv from the weights of --ckpt_path. All ranks run this."""
+        trainer = self.trainer
+        name = f"{self.datamodule.name}-{self.model.name}-predict"
+        write_predictions(from_rank_0(lambda: run_directory(name)), self.model.net, self.datamodule.dataset,
+                          device=trainer.strategy.root_device, rank=trainer.global_rank,
+                          world=trainer.world_size)  # fmt: skip
 
-    def _say_goodbye(self, result: dict[str, Any]) -> None:
-        test = self.report.test
-        if test:
-            print(f"test accuracy {100 * test.accuracy:.2f} % of {test.count:,} images")
-        print(
-            f"epochs {result['epochs']} in {result['train_seconds']:.1f} s, "
-            f"with start and end {time.perf_counter() - STARTED:.1f} s"
+
+class Start(Callback):  # type: ignore[misc]  # as above
+    """What is settled when the ranks have met and before any trains: the run, its place, equal beginnings."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        program.start = self
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """All ranks; barriers. Raises what `settle` raises, and ReportError."""
+        if stage != "fit":
+            return
+        data, options = trainer.datamodule, self.program.config[self.program.subcommand]
+        run, neighbours = self.resolve(trainer, pl_module, data), ranks_on_this_node(trainer.num_devices)
+        run = settle(
+            run, pl_module.net, data.dataset, ranks_on_node=neighbours, low_memory=options.low_memory
         )
-        print(f"{self.run_dir}{os.sep}  result.json  metrics.csv  model.ckpt", flush=True)
+        trainer.accumulate_grad_batches *= run.micro_batches
+        data.run, self.run, pl_module.seed = run, run, run.seed
+        self.run_dir = from_rank_0(lambda: directory_of(run, options.resume))
+        self.report = Report(self.run_dir, STARTED)
+        self.checkpoints = Checkpoints(
+            checkpoints_of(self.run_dir), self.program.every, options.keep_checkpoints, options.resume,
+            lambda text: print(text, flush=True),
+        )  # fmt: skip
+        first = [LocalSGD(run.local_sgd)] if run.local_sgd else []
+        first += [Balance()] if run.balance == "measured" else []
+        trainer.callbacks[1:1] = [*first, self.report, self.checkpoints]
+        if trainer.is_global_zero:
+            print(run, flush=True)
+
+    def resolve(self, trainer: Trainer, module: LightningModule, data: Images) -> Run:
+        """All that was asked for or chosen, now that the number of ranks is known."""
+        accumulate = trainer.accumulate_grad_batches
+        lr = module.lr_of(data.batch_size * accumulate * trainer.world_size)
+        options = self.program.config[self.program.subcommand]
+        return Run(
+            trainer="lightning", net=module.name, data=data.name, validation=data.validation, seed=data.seed,
+            epochs=trainer.max_epochs, world=trainer.world_size, batch_size=data.batch_size,
+            accumulate=accumulate, lr=lr,
+            weight_decay=module.weight_decay, precision=str(trainer.precision), local_sgd=options.local_sgd,
+            balance=data.balance, device=str(trainer.strategy.root_device), threads=torch.get_num_threads(),
+            backend=backend(), reasons=self.program.reasons,
+        )  # fmt: skip
 
 
-def precision(net: str, accelerator: object) -> tuple[Literal["32-true", "bf16-mixed"], str]:
-    """Lightning's precision for `net` on this machine, and why."""
-    if net.startswith("mlp"):
-        return "32-true", "bf16 would gain nothing, steps of this net are too short"
-    if accelerator != "cpu" and torch.cuda.is_available():
-        device, able = "the GPU", torch.cuda.is_bf16_supported()
-    else:
-        features = torch.cpu.get_capabilities()
-        device, able = "the CPU", bool(features.get("avx512_bf16") or features.get("amx_bf16"))
-    return ("bf16-mixed", f"{device} has bf16") if able else ("32-true", f"{device} has no bf16")
+def flags_of(asked: Any) -> dict[str, tuple[str, Any]]:
+    """What `recipe.check` looks at: name -> flag, value."""
+    data, trainer, model = asked.data, asked.trainer, asked.model
+    return {
+        "data": ("--data.name", data.name), "batch_size": ("--data.batch_size", data.batch_size),
+        "epochs": ("--trainer.max_epochs", trainer.max_epochs), "lr": ("--model.lr", model.lr),
+        "accumulate": ("--trainer.accumulate_grad_batches", trainer.accumulate_grad_batches),
+        "weight_decay": ("--model.weight_decay", model.weight_decay),
+        "precision": ("--trainer.precision", trainer.precision),
+        "local_sgd": ("--local-sgd", asked.local_sgd), "keep": ("--keep-checkpoints", asked.keep_checkpoints),
+    }  # fmt: skip
 
 
 def main(arguments: list[str]) -> None:
     """Run the program; without a command it is `fit`."""
     if not arguments or arguments[0].startswith("-"):
         arguments = ["fit", *arguments]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv[1:] = arguments  # Lightning starts further ranks of a machine from it
-    for talkative in ("pytorch_lightning", "lightning_fabric"):  # what they would tell is in our one line
+    for talkative in ("pytorch_lightning", "lightning_fabric"):  # what they would tell is in our own lines
         logging.getLogger(talkative).setLevel(logging.WARNING)
     # NOTE: Lightning 2.6 asks torch 2.15 for LeafSpec, every rank says so; can go with the next Lightning.
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
@@ -198,16 +242,22 @@ def main(arguments: list[str]) -> None:
             seed_everything_default=SEED,
             auto_configure_optimizers=False,
             trainer_defaults={
-                "max_epochs": EPOCHS,
                 "logger": False,
                 "enable_checkpointing": False,
-                "enable_progress_bar": False,
+                "enable_progress_bar": False,  # ours costs nothing per step (callbacks.py)
                 "enable_model_summary": False,
                 "num_sanity_val_steps": 0,
-                "use_distributed_sampler": False,  # data.py gives each rank its share
+                "use_distributed_sampler": False,  # images.py gives each rank its share
             },
         )
-    except DataError as error:
+    except (SystemExit, KeyboardInterrupt) as error:
+        if isinstance(error, KeyboardInterrupt) or Checkpoints.was_interrupted:
+            sys.exit(130)
+        raise
+    except (ChoiceError, order.OrderError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except (DataError, DisagreementError, ReportError, CheckpointError, MemoryShortError) as error:
         sys.exit(str(error))
 
 

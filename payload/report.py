@@ -1,180 +1,185 @@
-"""A training -> lines for a person, metrics.csv and result.json. Rank 0 prints and writes, all count."""
+"""What a training came to -> lines for a person, metrics.csv, epochs.jsonl, TensorBoard events, result.json.
 
-# ruff: noqa: ARG002, D102 -- Lightning's hooks have its names and arguments
+Rank 0 alone prints and writes. Every file is whole at any time. Neither Lightning nor torch.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import math
 import os
 import platform
 import sys
-import time
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from mnist import replace
-from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor
+from events import Events
+from sources.files import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Iterator
+
+    from tqdm import tqdm
+
+# Of metrics.csv.
+COLUMNS = ("epoch", "train_loss", "val_loss", "val_accuracy", "seconds", "images_per_second")
 
 
-class Tally:
-    """Sums over the images that this rank has seen. `total` is the one collective."""
-
-    def __init__(self, device: torch.device) -> None:
-        # Loss, right answers, images: float32 counts exactly to 16,777,216, far above an epoch of one rank.
-        self.sums = torch.zeros(3, device=device)
-
-    def add(self, mean_loss: Tensor, count: int, correct: Tensor | int = 0) -> None:
-        """Add a batch by its mean loss."""
-        self.sums[0] += mean_loss.detach() * count
-        self.sums[1] += correct
-        self.sums[2] += count
-
-    def total(self, trainer: Trainer) -> Score:
-        """The score over all ranks: a barrier, all ranks must call it."""
-        loss, correct, count = trainer.strategy.reduce(self.sums, reduce_op="sum").tolist()
-        return Score(loss=loss / max(count, 1), accuracy=correct / max(count, 1), count=int(count))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """What a pass over images came to, over all ranks."""
-
-    loss: float
-    accuracy: float
-    """0 to 1."""
-    count: int
+class ReportError(RuntimeError):
+    """A file of the run can't be written; the message is for the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """A row of metrics.csv."""
+    """A line of epochs.jsonl; the fields in COLUMNS are also a row of metrics.csv."""
 
     epoch: int
+    """Its number in the training, from 1."""
     train_loss: float
+    """Mean over the images of the epoch and all ranks, each as its step saw it."""
+    val_loss: float | None
+    """Mean over the images held out, after the epoch; empty where none are."""
     val_accuracy: float | None
-    """On the images held out; empty where none are."""
+    """0 to 1, of the images held out, after the epoch; empty where none are."""
     seconds: float
-    """Of the training steps alone."""
+    """Of the training steps alone, until the slowest rank was through."""
     images_per_second: float
+    """Images that all ranks trained, divided by that."""
+    learning_rate: float | None = None
+    """Of the last step."""
+    weights_sha256: str | None = None
+    """Of weights and buffers, after the epoch."""
 
 
-class Report(Callback):  # type: ignore[misc]  # Lightning has no types
-    """Times the epochs, adds up what the ranks counted, prints a line per epoch and keeps metrics.csv."""
+class Journal:
+    """The epochs of a run, printed and written as they end. Only rank 0 has one.
 
-    def __init__(self, run_dir: Path, configuration: Callable[[], str]) -> None:
-        self.run_dir, self.configuration = run_dir, configuration
-        self.epochs: list[Epoch] = []
-        self.images = 0
-        self.test: Score | None = None
-        self._began = 0.0
-        self._trained: tuple[Score, float] | None = None
-        self._judged: Score | None = None
+    `rows` are the epochs that a resumed run has behind it, as `plain` gave them to its checkpoint. An epoch
+    that is added takes the place of its number and of all behind it. All but `text` and `plain` raise
+    ReportError where they can't write.
+    """
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.is_global_zero:
-            print(self.configuration(), flush=True)
+    def __init__(
+        self, run_dir: Path, epochs: int | None = None, rows: Iterable[Epoch | dict[str, Any]] = ()
+    ) -> None:
+        self.run_dir, self.epochs = run_dir, epochs
+        self.rows = [row if isinstance(row, Epoch) else Epoch(**row) for row in rows]
+        self._events = Events(run_dir / "tensorboard")
+        self._shown = 0  # rows that TensorBoard has
+        if self.rows:  # the files of a killed run may go further than its checkpoint
+            self._write()
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._start_tally(pl_module)
-        self._trained = self._judged = None
-        self._began = time.perf_counter()
+    def add(self, epoch: Epoch) -> None:
+        """Print the line of an epoch that has ended, and write it."""
+        print(line(epoch, self.epochs), flush=True)
+        self.rows = [row for row in self.rows if row.epoch < epoch.epoch]
+        self._shown = min(self._shown, len(self.rows))
+        self.rows.append(epoch)
+        self._write()
+        self._show()
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._end_training(trainer, pl_module)
-        self._start_evaluation(pl_module)
+    def text(self, tag: str, markdown: str) -> None:
+        """A text for TensorBoard; written with the next epoch, or at the end."""
+        self._events.text(tag, markdown)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._judged = self._tally(pl_module).total(trainer)
+    def plain(self) -> list[dict[str, Any]]:
+        """The rows as dicts of numbers and strings, for a checkpoint."""
+        return [asdict(row) for row in self.rows]
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._end_training(trainer, pl_module)
-        assert self._trained is not None
-        score, seconds = self._trained
-        self.images += score.count
-        self.epochs.append(
-            Epoch(epoch=trainer.current_epoch + 1, train_loss=score.loss, seconds=seconds,
-                  val_accuracy=self._judged.accuracy if self._judged else None,
-                  images_per_second=score.count / seconds)
-        )  # fmt: skip
-        if trainer.is_global_zero:
-            print(line(self.epochs[-1], trainer.max_epochs), flush=True)
-            write_metrics(self.run_dir / "metrics.csv", self.epochs)
+    def close(self) -> None:
+        """End TensorBoard's events; the other files are complete already."""
+        self._show()
+        with _said(self._events.directory):
+            self._events.close()
 
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._start_evaluation(pl_module)
+    def _write(self) -> None:
+        _put(self.run_dir / "metrics.csv", _csv(self.rows))
+        _put(self.run_dir / "epochs.jsonl", "".join(_json(asdict(row)) + "\n" for row in self.rows))
 
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.test = self._tally(pl_module).total(trainer)
+    def _show(self) -> None:
+        for row in self.rows[self._shown :]:
+            self._events.scalars(row.epoch, _scalars(row))
+        self._shown = len(self.rows)
+        with _said(self._events.directory):
+            self._events.flush()
 
-    def _end_training(self, trainer: Trainer, module: LightningModule) -> None:
-        """Close the training part of the epoch; the sum over the ranks waits for the slowest, and a GPU."""
-        if self._trained is None:
-            score = self._tally(module).total(trainer)
-            self._trained = score, time.perf_counter() - self._began
 
-    def _start_evaluation(self, module: LightningModule) -> None:
-        """Count anew, after all ranks took rank 0's BatchNorm statistics: each has seen other images."""
-        self._start_tally(module)
-        if _is_distributed():
-            for buffer in module.buffers():
-                torch.distributed.broadcast(buffer, src=0)
+def progress(epoch: int, epochs: int | None, steps: int, *, is_shown: bool) -> tqdm[Any]:
+    """A bar on stderr, for a terminal only, drawn at most five times a second; it goes when it is closed."""
+    from tqdm import tqdm
 
-    @staticmethod
-    def _start_tally(module: LightningModule) -> None:
-        module.tally = Tally(module.device)
-
-    @staticmethod
-    def _tally(module: LightningModule) -> Tally:
-        tally = module.tally
-        assert isinstance(tally, Tally)
-        return tally
+    return tqdm(total=steps, desc=f"epoch {epoch}/{epochs or '?'}", unit="step", leave=False, mininterval=0.2,
+                disable=None if is_shown else True)  # fmt: skip
 
 
 def line(epoch: Epoch, epochs: int | None) -> str:
-    """`epoch 2/3  loss 0.112  accuracy 97.9 %  31,240 img/s`."""
-    accuracy = "" if epoch.val_accuracy is None else f"  accuracy {epoch.val_accuracy:.1%}".replace("%", " %")
+    """`epoch 2/3  loss 0.112  accuracy 97.9 %  31,240 img/s`. Other programs read it."""
+    accuracy = "" if epoch.val_accuracy is None else f"  accuracy {100 * epoch.val_accuracy:.1f} %"
     return (f"epoch {epoch.epoch}/{epochs or '?'}  loss {epoch.train_loss:.3f}{accuracy}"
             f"  {epoch.images_per_second:,.0f} img/s")  # fmt: skip
 
 
-def write_metrics(path: Path, epochs: list[Epoch]) -> None:
-    """One row per epoch; whole at any time."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(Epoch.__dataclass_fields__), lineterminator="\n")
-    writer.writeheader()
-    for epoch in epochs:
-        writer.writerow({key: round(value, 6) if isinstance(value, float) else value
-                         for key, value in asdict(epoch).items()})  # fmt: skip
-    replace(path, text.getvalue().encode())
-
-
 def write_result(path: Path, result: dict[str, Any]) -> None:
-    """result.json; its keys are a contract (docs/payload-contract.md)."""
-    replace(path, (json.dumps(result, indent=2) + "\n").encode())
+    """result.json; its keys are a contract (docs/payload-contract.md). Raises ReportError."""
+    _put(path, _json(result, indent=2) + "\n")
+
+
+def _csv(rows: list[Epoch]) -> str:
+    """One row per epoch, floats with six decimals at most."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        values = [getattr(row, name) for name in COLUMNS]
+        writer.writerow([round(value, 6) if isinstance(value, float) else value for value in values])
+    return text.getvalue()
+
+
+def _json(content: dict[str, Any], indent: int | None = None) -> str:
+    """As JSON, which knows no NaN and no infinity: null stands for them."""
+    finite = {key: None if isinstance(value, float) and not math.isfinite(value) else value
+              for key, value in content.items()}  # fmt: skip
+    return json.dumps(finite, indent=indent, allow_nan=False)
+
+
+def _scalars(row: Epoch) -> dict[str, float]:
+    """TensorBoard's tags; both losses share a group, to stand side by side."""
+    values = {"loss/train": row.train_loss, "loss/held_out": row.val_loss,
+              "accuracy/held_out": row.val_accuracy, "learning_rate": row.learning_rate,
+              "speed/images_per_second": row.images_per_second, "speed/seconds": row.seconds}  # fmt: skip
+    return {tag: value for tag, value in values.items() if value is not None}
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file of the run so that nobody ever sees a part of it. Raises ReportError."""
+    with _said(path):
+        replace(path, content)
+
+
+def _put(path: Path, content: str) -> None:
+    write_file(path, content.encode())
+
+
+@contextlib.contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """OSError -> ReportError: a sentence with the path, the reason and the way out."""
+    try:
+        yield
+    except OSError as error:
+        raise ReportError(
+            f"{path}: {error.strerror or error}; HOTRUN_RUN_DIR names another place for the files of a run"
+        ) from error
 
 
 def versions() -> dict[str, str]:
     """What a figure depends on."""
     packages = {name: version(name) for name in ("torch", "torchvision", "pytorch-lightning", "numpy")}
     return {"python": platform.python_version(), **packages}
-
-
-def backend() -> str:
-    """gloo, nccl …; none for a process that trains by itself."""
-    return torch.distributed.get_backend() if _is_distributed() else "none"
-
-
-def _is_distributed() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def peak_rss_bytes() -> int | None:
@@ -196,14 +201,25 @@ def peak_rss_bytes() -> int | None:
 
 
 def run_directory(name: str) -> Path:
-    """HOTRUN_RUN_DIR, else the next free ./runs/NAME-1, -2 …, made by this call."""
+    """HOTRUN_RUN_DIR, else the next free ./runs/NAME-1, -2 …, made by this call and tried by a write.
+
+    Raises ReportError before the training and not behind it.
+    """
     given = os.environ.get("HOTRUN_RUN_DIR")
-    if given:
-        Path(given).mkdir(parents=True, exist_ok=True)
-        return Path(given).resolve()
+    with _said(Path(given or "runs").absolute()):
+        if given:
+            Path(given).mkdir(parents=True, exist_ok=True)
+        path = (Path(given) if given else _next_free(name)).resolve()
+        tried = path / f".tried.{os.getpid()}"
+        tried.touch()
+        tried.unlink()
+    return path
+
+
+def _next_free(name: str) -> Path:
     number = 1
     while True:
-        path = Path("runs", f"{name}-{number}").resolve()
+        path = Path("runs", f"{name}-{number}")
         try:
             path.mkdir(parents=True)
         except FileExistsError:

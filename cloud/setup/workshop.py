@@ -1,4 +1,4 @@
-"""`python3 cloud/bootstrap.py cli|test|heat`: the environments that tests and demos need, made by uv.
+"""`python3 cloud/bootstrap.py cli|test|heat|bench`: the environments that tests and demos need, made by uv.
 
 uv itself comes by pip, pinned; then uv installs the pins of requirements/. The Python of the environment is
 the only line on stdout, so that a Makefile can say `PYTHON=$(python3 cloud/bootstrap.py test)`.
@@ -23,11 +23,18 @@ PINNED = {  # requirements/NAME.txt -> what it is resolved from
     "test": ["pyproject.toml", "--extra", "test"],
     "payload": ["payload/requirements.txt"],
     "heat": ["requirements/heat.in"],
+    "bench": ["requirements/bench.in"],
+    "ray": ["requirements/ray.in"],
 }
+BESIDE = {
+    "bench": ("payload",),
+    "ray": ("payload", "bench"),
+}  # pins that are installed together have one version
 SIZES = {  # what -> (megabytes to load, megabytes on disk), measured on x86_64
     "heat": (60, 210),
     "plain": (3000, 6000),  # the CUDA build of torch and its libraries
     "cpu": (500, 2000),
+    "ray": (130, 450),  # with pyarrow and pandas
 }
 
 
@@ -41,8 +48,10 @@ def main(arguments: list[str]) -> int:
             print(bootstrap.environment())
         elif options.environment == "heat":
             print(make(".build/heat", _files("uv", "heat"), _heat, _size(SIZES["heat"])))
+        elif options.environment == "bench":
+            print(_with_torch(".build/bench", ("payload", "bench"), ("ray",), options.torch_index))
         else:
-            print(_test(options.torch_index))
+            print(_with_torch(".build/test", ("test", "payload"), (), options.torch_index))
     except CannotMake as error:
         again = f" {options.environment}" if str(error).endswith("bootstrap.py") else ""
         print(f"hotrun: {error}{again}", file=sys.stderr)
@@ -59,7 +68,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         description="Make an environment of this checkout and print its Python.",
         epilog="example: python3 cloud/bootstrap.py test --torch-index cpu",
     )
-    parser.add_argument("environment", nargs="?", choices=("cli", "test", "heat", "pins"), default="cli")
+    parser.add_argument(
+        "environment", nargs="?", choices=("cli", "test", "heat", "bench", "pins"), default="cli"
+    )
     parser.add_argument(
         "--torch-index",
         default=os.environ.get("TORCH_INDEX") or "auto",
@@ -69,24 +80,34 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _test(torch_index: str) -> str:
-    pins = _files("uv", "test", "payload")
+def _with_torch(name: str, pins: tuple[str, ...], optional: tuple[str, ...], torch_index: str) -> str:
+    """An environment of `pins`, the payload's among them, with the `optional` ones if they can be had."""
+    stamped = _files("uv", *pins, *optional)
     variant = "" if torch_index == "auto" else torch_index
-    return make(".build/test", pins, lambda at: _build_test(at, torch_index), "size follows", variant=variant)
+    return make(
+        name, stamped, lambda at: _build(at, pins, optional, torch_index), "size follows", variant=variant
+    )
 
 
-def _build_test(aside: str, torch_index: str) -> None:
+def _build(aside: str, pins: tuple[str, ...], optional: tuple[str, ...], torch_index: str) -> None:
     uv = Uv()
     backend = _torch_backend(uv, torch_index)
     size = SIZES["plain" if backend == "plain" else "cpu"]
     say(f"torch from {'the usual index' if backend == 'plain' else backend}: {_size(size)}")
     uv.venv(aside)
-    uv.check_disk(aside, _files("test", "payload"), size)
+    uv.check_disk(aside, _files(*pins), size)
     if backend == "plain":
-        uv.sync(aside, _files("test", "payload"), [])
+        files, where = _files(*pins), []
     else:  # other builds of torch have other hashes; its version stays the pinned one
         where = ["--torch-backend", "cpu"] if backend == "cpu" else ["--index", backend]
-        uv.sync(aside, [*_files("test"), _without_torch_hashes(aside)], where)
+        files = [*_files(*(name for name in pins if name != "payload")), _without_torch_hashes(aside)]
+    uv.sync(aside, files, where)
+    for name in optional:
+        try:
+            say(f"{name}: {_size(SIZES[name])}")
+            uv.sync(aside, [*files, *_files(name)], where)
+        except CannotMake as error:
+            say(f"goes without {name}: {str(error).splitlines()[0]}")
 
 
 def _heat(aside: str) -> None:
@@ -115,7 +136,8 @@ def _renew_pins() -> None:
     done: list[str] = []
     for name, sources in PINNED.items():
         inputs = [os.path.join(ROOT, source) if os.path.splitext(source)[1] else source for source in sources]
-        keep = [part for path in done for part in ("--constraint", path)]
+        kept = [*done, *_files(*BESIDE.get(name, ()))]
+        keep = [part for path in kept for part in ("--constraint", path)]
         target = _files(name)[0]
         version = ["--python-version", "3.9" if name == "uv" else "3.11"]
         uv.run([*compile_, *version, *inputs, *keep, "--output-file", target], f"requirements/{name}.txt")

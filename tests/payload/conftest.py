@@ -1,10 +1,14 @@
-"""The payload's modules by the names that they have for each other, and MNIST, fetched once for all runs."""
+"""The payload's modules by the names that they have for each other, and data, fetched once for all runs."""
 
 from __future__ import annotations
 
+import http.server
 import os
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,11 +24,47 @@ with warnings.catch_warnings():
 
 
 @pytest.fixture(scope="session")
-def mnist_root() -> Path:
-    """HOTRUN_TEST_DATA, else a directory of this user's cache, with MNIST in it (20 MB the first time)."""
-    import mnist
-
+def data_root() -> Path:
+    """HOTRUN_TEST_DATA, else a directory of this user's cache: what is fetched is kept for all runs."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    root = Path(os.environ.get("HOTRUN_TEST_DATA") or cache / "hotrun" / "data")
-    mnist.fetch(root, print)
-    return root
+    return Path(os.environ.get("HOTRUN_TEST_DATA") or cache / "hotrun" / "data")
+
+
+@pytest.fixture(scope="session")
+def mnist_root(data_root: Path) -> Path:
+    """A data root with MNIST in it (20 MB the first time)."""
+    import fetch
+
+    fetch.fetch("mnist", data_root, print)
+    return data_root
+
+
+@pytest.fixture(scope="session")
+def fashion_root(data_root: Path) -> Path:
+    """A data root with Fashion-MNIST in it (31 MB the first time; without root, and without installing anything)."""
+    import fetch
+    from sources.files import DataError
+
+    try:
+        fetch.fetch("fashion-mnist", data_root, print)
+    except DataError as error:
+        pytest.skip(str(error))
+    return data_root
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A directory and the address that serves it, on this machine."""
+    directory = tmp_path / "served"
+    directory.mkdir()
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(_Quiet, directory=str(directory))
+    ) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield directory, f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()

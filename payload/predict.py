@@ -1,0 +1,113 @@
+"""A net and images -> one prediction per image, the same bits whatever the number of ranks.
+
+A float depends on the batch that it is computed in, on threads and on precision. So images are cut into
+chunks of a fixed size in data order, dealt to the ranks, and computed in fp32, on a CPU by one thread. Labels
+pass through beside their images; what the ranks found comes together by adding: all but one of them add 0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.distributed as dist
+from exact import DisagreementError, broadcast_buffers, device_of_group, is_distributed
+from order import judged_chunks
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from data import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions:
+    """What a net says of images; N of each, in data order, on every rank."""
+
+    labels: Tensor
+    """int64, as they came with the images."""
+    classes: Tensor
+    """int64, predicted."""
+    probabilities: Tensor
+    """float32, of the predicted class."""
+    loss: float
+    """Mean cross entropy."""
+
+    @property
+    def accuracy(self) -> float:
+        """0 to 1."""
+        return int((self.labels == self.classes).sum()) / max(1, len(self.labels))
+
+    def csv(self) -> bytes:
+        """index, label, prediction, probability: a row per image. Nine digits tell all float32 apart."""
+        text = io.StringIO()
+        text.write("index,label,prediction,probability\n")
+        columns = self.labels.tolist(), self.classes.tolist(), self.probabilities.tolist()
+        for index, (label, found, probability) in enumerate(zip(*columns, strict=True)):
+            text.write(f"{index},{label},{found},{probability:.9g}\n")
+        return text.getvalue().encode()
+
+
+def predict(
+    net: nn.Module,
+    table: Table,
+    normalise: Callable[[Tensor], Tensor],
+    *,
+    device: torch.device,
+    rank: int,
+    world: int,
+) -> Predictions:
+    """Predict every image of `table` once, over all ranks: a barrier. BatchNorm's statistics become rank 0's.
+
+    Raises DisagreementError if an image was not predicted exactly once.
+    """
+    broadcast_buffers(net)
+    found = torch.zeros(
+        4, len(table), dtype=torch.float64
+    )  # label, class, probability, times; exact for all of them
+    loss = torch.zeros(1, dtype=torch.float64)
+    with _judging(net, device):
+        for first, end in judged_chunks(len(table), world, rank):
+            part = table.part(first, end)
+            logits_NK = net(normalise(part.images.to(device))).float()
+            labels_N = part.labels.to(device)
+            probabilities_N, classes_N = logits_NK.softmax(1).max(1)
+            columns = (labels_N, classes_N, probabilities_N, torch.ones_like(labels_N))
+            found[:, first:end] = torch.stack([column.double() for column in columns]).cpu()
+            loss += cross_entropy(logits_NK, labels_N, reduction="sum").double().cpu()
+    labels, classes, probabilities, times = _added(found)
+    if not bool((times == 1).all()):
+        strays = int((times != 1).sum())
+        raise DisagreementError(
+            f"{strays:,} of {len(table):,} images were not predicted exactly once over {world} ranks"
+        )
+    return Predictions(labels=labels.long(), classes=classes.long(), probabilities=probabilities.float(),
+                       loss=float(_added(loss)) / max(1, len(table)))  # fmt: skip
+
+
+def _added(mine: Tensor) -> Tensor:
+    if not is_distributed():
+        return mine
+    there = mine.to(device_of_group())
+    dist.all_reduce(there)
+    return there.cpu()
+
+
+@contextlib.contextmanager
+def _judging(net: nn.Module, device: torch.device) -> Iterator[None]:
+    """Evaluation mode, no gradients, no autocast, one thread; afterwards all as before."""
+    was_training, threads = net.training, torch.get_num_threads()
+    net.eval()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        net.train(was_training)

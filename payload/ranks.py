@@ -1,0 +1,89 @@
+"""Processes -> ranks of one training: started on this machine, or joined where a launcher started them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+MEET_S = 600.0  # a launcher may still be copying an environment to another machine
+END_S = 5.0  # for a rank to end by itself once another has failed
+POLL_S = 0.05
+
+
+def launch(world: int, arguments: list[str]) -> int:
+    """Run this program as `world` ranks of this machine; the first exit code that is not 0, else 0.
+
+    When one rank fails, the others, which would wait for it, are ended.
+    """
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    threads = max(1, (os.cpu_count() or 1) // world)
+    ranks = []
+    for rank in range(world):
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world,
+                 "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}  # fmt: skip
+        given = {"OMP_NUM_THREADS": str(threads), **os.environ}
+        ranks.append(
+            subprocess.Popen(
+                [sys.executable, *arguments], env={**given, **{k: str(v) for k, v in place.items()}}
+            )
+        )
+    try:
+        return _first_failure(ranks)
+    finally:
+        _end(ranks)
+
+
+def _first_failure(ranks: list[subprocess.Popen[bytes]]) -> int:
+    """Wait until all ranks are done, or one has failed."""
+    while True:
+        codes = [rank.poll() for rank in ranks]
+        failed = [code for code in codes if code]
+        if failed:
+            return failed[0] if failed[0] > 0 else 128 - failed[0]
+        if None not in codes:
+            return 0
+        time.sleep(POLL_S)
+
+
+def _end(ranks: list[subprocess.Popen[bytes]]) -> None:
+    """Let each rank end by itself, then make it."""
+    deadline = time.monotonic() + END_S
+    for rank in ranks:
+        try:
+            rank.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            rank.kill()
+            rank.wait()
+
+
+def join(device: str) -> torch.device:
+    """Meet the other ranks, if a launcher's variables say that there are any: a barrier. This rank's device.
+
+    `device` is auto, cpu or cuda.
+    """
+    cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
+    mine = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(mine)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(seconds=MEET_S))
+    return mine
+
+
+def rank_of() -> int:
+    """This process's number, 0 to `world_of` - 1."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_of() -> int:
+    """How many processes train as one."""
+    return dist.get_world_size() if dist.is_initialized() else 1

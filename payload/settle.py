@@ -1,0 +1,45 @@
+"""What ranks settle when they have met and before any of them trains. All ranks; barriers. No Lightning."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import order
+from available import available_bytes
+from exact import agree, checksum, gather_numbers
+from memory import Plan, estimate, plan_memory, return_freed_memory
+
+if TYPE_CHECKING:
+    from data import DataSet
+    from recipe import Run
+    from torch import nn
+
+UNKNOWN = 1 << 62  # bytes, where a system does not say what is free
+
+
+def settle(run: Run, net: nn.Module, dataset: DataSet, *, ranks_on_node: int, low_memory: bool) -> Run:
+    """The run, with as many micro-batches as its memory needs; equal settings, data and weights on all ranks.
+
+    Raises OrderError for a batch that the images can't fill, DisagreementError for a rank that stands apart,
+    MemoryShortError where a step does not fit into the memory of the smallest machine.
+    """
+    order.check(len(dataset.train), run.batch_size, run.world, run.accumulate)
+    agree("settings", hashlib.sha256(json.dumps(run.fingerprint).encode()).hexdigest())
+    agree("labels", checksum({"labels": dataset.train.labels}))
+    agree("initial weights", checksum(net.state_dict()))
+    if run.device != "cpu":
+        return run
+    needs = estimate(net, dataset.spec.shape, run.batch_size, ddp=run.world > 1, precision=run.precision)
+    free = available_bytes(ranks_on_node)
+    least = int(min(row[0] for row in gather_numbers([float(UNKNOWN if free is None else free)])))
+    plan = plan_memory(run.net, needs, ranks_on_node=ranks_on_node, low_memory=low_memory,
+                       available=None if least == UNKNOWN else least)  # fmt: skip
+    if plan.returns_freed:
+        return_freed_memory()
+    if plan == Plan():
+        return run
+    memory = f"--low-memory: each batch in {plan.parts} parts, freed buffers go back at once"
+    return replace(run, micro_batches=plan.parts, reasons={**run.reasons, "memory": memory})

@@ -1,0 +1,250 @@
+r"""Train a small net on images with plain torch and DistributedDataParallel: what Lightning saves you.
+
+    python payload/torch_ddp.py                                       one process, the default net
+    python payload/torch_ddp.py --world-size 2 --net mlp-512          two ranks of this machine by itself
+    torchrun --nnodes N --nproc-per-node K … payload/torch_ddp.py     a launcher's ranks, on many machines
+
+Same nets, data, order of the images, schedule, predictions and files as main.py, and from the same seed the
+same training, to the bit. What it reaches, and how fast: docs/payload.md. Read `train`, then `train_epoch`.
+"""
+
+# ruff: noqa: E402 -- the clock starts before the imports, which take longer than the training
+
+from __future__ import annotations
+
+import time
+
+STARTED = time.perf_counter()
+
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules are imported: no traceback
+
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import data
+import local_sgd
+import order
+import torch
+import torch.distributed as dist
+from checkpoints import CheckpointError, read, save
+from exact import DisagreementError, backend, broadcast_buffers, checksum, from_rank_0, gather_numbers
+from memory import MemoryShortError
+from nets import NETS, dropouts_of, reseed
+from options import options_of
+from outcome import Training, checkpoints_of, directory_of, finish, save_model, write_predictions
+from ranks import join, launch, rank_of, world_of
+from recipe import BETAS, ChoiceError, Run, precision_of, recipe_of, scaled_lr, schedule
+from report import Epoch, Journal, ReportError, progress, run_directory
+from resume import start
+from settle import settle
+from sources.files import DataError
+from state import State, load_weights, prefixed
+from tally import Score, Tally
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+
+def train(run: Run, dataset: data.DataSet, options: argparse.Namespace) -> None:
+    """The whole training. Every rank runs every line, unless it says otherwise."""
+    rank, device = rank_of(), torch.device(run.device)
+    torch.manual_seed(run.seed)
+    net = NETS[run.net](dataset.spec.shape, len(dataset.spec.classes)).to(device)
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    run = settle(run, net, dataset, ranks_on_node=local, low_memory=options.low_memory)
+    run_dir = from_rank_0(lambda: directory_of(run, options.resume))
+    if rank == 0:
+        print(run, flush=True)
+    steps = order.steps_per_epoch(len(dataset.train), run.global_batch)
+    state = begin(run, net, steps * run.epochs)
+    keeps = checkpoints_of(run_dir)
+    path = start(options.resume, keeps, run.fingerprint, say)
+    if path:
+        state.restore(read(path))
+    resumed_from = state.epoch * steps or None
+    journal = Journal(run_dir, run.epochs, state.rows) if rank == 0 else None
+    saved_at = time.monotonic()
+    for epoch in range(state.epoch, run.epochs):
+        score, seconds = train_epoch(run, state, dataset, steps, epoch)
+        state.epoch, state.images = epoch + 1, state.images + score.count
+        judged = judge(state.net, dataset, device)
+        if journal is None:
+            continue
+        # From here on rank 0 alone, while the others begin the next epoch.
+        journal.add(row(state, score, judged, seconds))
+        is_due = options.every.is_due(epoch_ended=True, epoch=epoch + 1, seconds=time.monotonic() - saved_at)
+        if is_due or epoch + 1 == run.epochs:
+            save(keeps, state.checkpoint(steps, journal.plain()), step=state.epoch * steps, epoch=state.epoch,
+                 run=run.fingerprint, keep=options.keep_checkpoints)  # fmt: skip
+            saved_at = time.monotonic()
+    if journal:
+        save_model(run_dir / "model.ckpt", prefixed(state.net), run)
+    training = Training(steps=steps * run.epochs, images=state.images, start_seconds=state.start_seconds,
+                        resumed_from=resumed_from)  # fmt: skip
+    finish(run, training, state.net, dataset, journal, run_dir, device=device, rank=rank, began=STARTED)
+
+
+def begin(run: Run, net: nn.Module, steps: int) -> State:
+    """The net with what trains it."""
+    model = net
+    if run.world > 1:
+        # Averages the gradients over the ranks while backward() still runs. Buffers: see `judge`.
+        model = DistributedDataParallel(net, forward_sync_buffers=False, gradient_as_bucket_view=True)
+        model.require_backward_grad_sync = not run.local_sgd
+    optimizer = torch.optim.AdamW(
+        net.parameters(), lr=run.lr, betas=BETAS, weight_decay=run.weight_decay, fused=True
+    )
+    warm_up = recipe_of(run.net).warm_up
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, steps, warm_up))
+    return State(net=net, model=model, optimizer=optimizer, scheduler=scheduler)
+
+
+def train_epoch(run: Run, state: State, dataset: data.DataSet, steps: int, epoch: int) -> tuple[Score, float]:
+    """One epoch: the score over all ranks, and its seconds."""
+    began, rank = time.perf_counter(), rank_of()
+    tally, dropouts = Tally(torch.device(run.device)), dropouts_of(state.net)
+    permutation = order.epoch_order(len(dataset.train), run.seed, epoch)
+    batches = order.rank_batches(
+        permutation, steps, shares=[1.0] * run.world, rank=rank, micro_batches=run.parts
+    )
+    bar = progress(epoch + 1, run.epochs, len(batches), is_shown=rank == 0)
+    state.net.train()
+    for number, batch in enumerate(data.Batches(dataset.train, lambda: batches, len(batches)), 1):
+        is_step = number % run.parts == 0
+        reseed(dropouts, (run.seed, epoch, number - 1, rank))
+        # Gradients of all parts but the last stay on this rank; the last backward pass averages their sum.
+        apart = contextlib.nullcontext() if is_step or run.world == 1 else state.model.no_sync()  # type: ignore[operator]
+        with apart:
+            backward(run, state.model, dataset, batch, tally)
+        if is_step:
+            state.optimizer.step()
+            state.scheduler.step()
+            state.optimizer.zero_grad()
+            if run.local_sgd and (number // run.parts % run.local_sgd == 0 or number == len(batches)):
+                local_sgd.average_parameters(state.net)
+        state.start_seconds = state.start_seconds or time.perf_counter() - STARTED
+        bar.update()
+    bar.close()
+    if run.local_sgd:
+        local_sgd.average_moments(state.optimizer)
+    score = tally.total()  # waits for the slowest rank, and for a GPU
+    return score, time.perf_counter() - began
+
+
+def backward(run: Run, model: nn.Module, dataset: data.DataSet, batch: data.Batch, tally: Tally) -> None:
+    """Add the gradients of one batch, or of a part of it; see order.rank_batches for the weight."""
+    images, labels, weight = batch
+    device = torch.device(run.device)
+    images_NCHW, labels_N = dataset.normalise(images.to(device)), labels.to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=run.precision == "bf16-mixed"):
+        loss = cross_entropy(model(images_NCHW), labels_N, reduction="sum")
+    (loss * weight / run.parts).backward()  # type: ignore[no-untyped-call]
+    tally.add(loss, len(labels_N))
+
+
+def judge(net: nn.Module, dataset: data.DataSet, device: torch.device) -> Score | None:
+    """Score of the images held out, each counted once over all ranks; with rank 0's BatchNorm statistics."""
+    if not len(dataset.held_out):
+        return None
+    broadcast_buffers(net)
+    net.eval()
+    tally, table = Tally(device), dataset.held_out
+    with torch.no_grad():
+        for first, end in order.judged_chunks(len(table), world_of(), rank_of()):
+            part = table.part(first, end)
+            logits_NK, labels_N = net(dataset.normalise(part.images.to(device))), part.labels.to(device)
+            tally.add(
+                cross_entropy(logits_NK, labels_N, reduction="sum"),
+                end - first,
+                (logits_NK.argmax(1) == labels_N).sum(),
+            )
+    return tally.total()
+
+
+def row(state: State, score: Score, judged: Score | None, seconds: float) -> Epoch:
+    """The epoch that has just ended, for the journal."""
+    return Epoch(
+        epoch=state.epoch, train_loss=score.loss, seconds=seconds, images_per_second=score.count / seconds,
+        val_loss=judged.loss if judged else None, val_accuracy=judged.accuracy if judged else None,
+        learning_rate=float(state.optimizer.param_groups[0]["lr"]),
+        weights_sha256=checksum(state.net.state_dict()),
+    )  # fmt: skip
+
+
+def say(text: str) -> None:
+    """Of use in every rank's log."""
+    print(text, flush=True)
+
+
+def prepare(name: str, root: Path) -> None:
+    """Have the data, by one rank of each machine; the others wait. Raises DataError, on every rank."""
+    failure = None
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        try:
+            data.prepare(name, root)
+        except DataError as error:
+            failure = error
+    failed = [rank for rank, row in enumerate(gather_numbers([float(bool(failure))])) if row[0]]
+    if failed:
+        raise failure or DataError(f"rank {failed[0]} has no data")
+
+
+def resolve(options: argparse.Namespace, device: torch.device) -> Run:
+    """What was asked for, completed by the net's recipe. Raises ChoiceError."""
+    recipe, world = recipe_of(options.net), world_of()
+    precision, reason = precision_of(recipe, device.type)
+    batch_size = recipe.batch_size if options.batch_size is None else options.batch_size
+    epochs = recipe.epochs if options.epochs is None else options.epochs
+    lr = recipe.lr if options.lr is None else options.lr
+    lr = scaled_lr(lr, recipe.batch_size, batch_size * options.accumulate * world)
+    return Run(
+        trainer="torch", net=options.net, data=options.data, validation=options.validation, seed=options.seed,
+        epochs=epochs, world=world, batch_size=batch_size, accumulate=options.accumulate, lr=lr,
+        weight_decay=recipe.weight_decay, precision=options.precision or precision, device=str(device),
+        local_sgd=options.local_sgd, threads=torch.get_num_threads(), backend=backend(),
+        reasons={} if options.precision else {"precision": reason},
+    )  # fmt: skip
+
+
+def main(arguments: list[str]) -> int:
+    """Launch ranks, or be one; an exit code."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    options = options_of(arguments)
+    if options.world_size > 1 and "RANK" not in os.environ:
+        return launch(options.world_size, [__file__, *arguments])
+    if recipe_of(options.net).is_small and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+    device, root = join(options.device), data.root_directory(options.root)
+    prepare(options.data, root)
+    dataset, run = data.load(options.data, root, options.validation), resolve(options, device)
+    if options.predict:
+        net = NETS[run.net](dataset.spec.shape, len(dataset.spec.classes))
+        load_weights(net, options.weights)
+        run_dir = from_rank_0(lambda: run_directory(f"{run.data}-{run.net}-predict"))
+        write_predictions(run_dir, net, dataset, device=device, rank=rank_of(), world=world_of())
+    else:
+        train(run, dataset, options)
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (ChoiceError, order.OrderError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except (DataError, DisagreementError, ReportError, CheckpointError, MemoryShortError) as error:
+        sys.exit(str(error))
