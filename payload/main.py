@@ -33,26 +33,26 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import lean  # noqa: F401  # isort: skip  # before Lightning
-import order
+from lit import lean  # noqa: F401  # isort: skip  # before Lightning
 import torch
-from callbacks import Balance, Checkpoints, LocalSGD, Report
-from checkpoints import CheckpointError, read
-from classifier import Classifier
 from data import SPECS
-from every import every
-from exact import DisagreementError, backend, from_rank_0
-from images import Images, ranks_on_this_node
-from memory import MemoryShortError
-from outcome import Training, checkpoints_of, directory_of, finish, save_model, write_predictions
+from keep.checkpoints import CheckpointError, read
+from keep.every import every
+from keep.weights import load_weights, save_model
+from lit.callbacks import Balance, Checkpoints, LocalSGD, Report
+from lit.classifier import Classifier
+from lit.images import Images, ranks_on_this_node
+from machine.memory import MemoryShortError
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.strategies import DDPStrategy
+from ranks import order
+from ranks.exact import DisagreementError, backend, from_rank_0
+from ranks.settle import settle
 from recipe import SHARED, ChoiceError, Run, check, precision_of, recipe_of
-from report import ReportError, run_directory
-from settle import settle
+from show.outcome import Training, checkpoints_of, directory_of, finish, write_predictions
+from show.report import ReportError, run_directory
 from sources.files import DataError
-from state import load_weights
 
 SEED = 1
 
@@ -136,7 +136,7 @@ class Program(LightningCLI):  # type: ignore[misc]  # Lightning has no types
         """Lightning's trainer, with what it does not need to do left out."""
         asked = self.config[self.subcommand]
         if asked.trainer.strategy == "ddp":
-            # Rank 0's buffers go out before an evaluation (exact.py), so not in each step.
+            # Rank 0's buffers go out before an evaluation (ranks/exact.py), so not in each step.
             kwargs["strategy"] = DDPStrategy(forward_sync_buffers=False, gradient_as_bucket_view=True)
         trainer = super().instantiate_trainer(**kwargs)
         # NOTE: Lightning 2.6 makes all ranks wait for each other in each step to tell them of a SIGTERM (its
@@ -244,10 +244,10 @@ def main(arguments: list[str]) -> None:
             trainer_defaults={
                 "logger": False,
                 "enable_checkpointing": False,
-                "enable_progress_bar": False,  # ours costs nothing per step (callbacks.py)
+                "enable_progress_bar": False,  # ours costs nothing per step (lit/callbacks.py)
                 "enable_model_summary": False,
                 "num_sanity_val_steps": 0,
-                "use_distributed_sampler": False,  # images.py gives each rank its share
+                "use_distributed_sampler": False,  # lit/images.py gives each rank its share
             },
         )
     except (SystemExit, KeyboardInterrupt) as error:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from report import COLUMNS
+from show.report import COLUMNS
 from sources.files import replace
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _figures() -> Any:
     # needs; MPLCONFIGDIR is its variable for another one.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
-        import figures
+        from show import figures
     except ImportError as error:
         raise PictureError(f"{error}; pip install matplotlib") from error
     return figures

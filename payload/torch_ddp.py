@@ -27,24 +27,24 @@ import sys
 from typing import TYPE_CHECKING
 
 import data
-import local_sgd
-import order
 import torch
 import torch.distributed as dist
-from checkpoints import CheckpointError, read, save
-from exact import DisagreementError, backend, broadcast_buffers, checksum, from_rank_0, gather_numbers
-from memory import MemoryShortError
+from keep.checkpoints import CheckpointError, read, save
+from keep.resume import start
+from keep.weights import load_weights, prefixed, save_model
+from machine.memory import MemoryShortError
 from nets import NETS, dropouts_of, reseed
-from options import options_of
-from outcome import Training, checkpoints_of, directory_of, finish, save_model, write_predictions
-from ranks import join, launch, rank_of, world_of
+from plain.options import options_of
+from plain.state import State
+from ranks import local_sgd, order
+from ranks.exact import DisagreementError, backend, broadcast_buffers, checksum, from_rank_0, gather_numbers
+from ranks.launch import join, launch, rank_of, world_of
+from ranks.settle import settle
+from ranks.tally import Score, Tally
 from recipe import BETAS, ChoiceError, Run, precision_of, recipe_of, scaled_lr, schedule
-from report import Epoch, Journal, ReportError, progress, run_directory
-from resume import start
-from settle import settle
+from show.outcome import Training, checkpoints_of, directory_of, finish, write_predictions
+from show.report import Epoch, Journal, ReportError, progress, run_directory
 from sources.files import DataError
-from state import State, load_weights, prefixed
-from tally import Score, Tally
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel

@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import checkpoints
 import pytest
 import torch
-from checkpoints import Checkpoint, CheckpointError
+from keep import checkpoints
+from keep.checkpoints import Checkpoint, CheckpointError
 
 RUN = {"net": "mlp-512", "seed": 1, "sizes": (784, 512)}
 

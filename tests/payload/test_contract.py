@@ -88,9 +88,9 @@ def test_the_payload_reads_what_the_table_has() -> None:
 
 def test_the_keys_of_a_result() -> None:
     """result.json has the keys of its table, in that order."""
-    from outcome import Training, summary
-    from predict import Predictions
-    from report import Journal
+    from ranks.predict import Predictions
+    from show.outcome import Training, summary
+    from show.report import Journal
 
     ones = torch.ones(2)
     predictions = Predictions(labels=ones.long(), classes=ones.long(), probabilities=ones, loss=0.0)
@@ -102,7 +102,7 @@ def test_the_keys_of_a_result() -> None:
 
 def test_the_columns_of_the_epochs() -> None:
     """epochs.jsonl has the keys of its table, metrics.csv those that say so, in that order."""
-    from report import COLUMNS, Epoch
+    from show.report import COLUMNS, Epoch
 
     assert _keys("key of `epochs.jsonl`") == [field.name for field in dataclasses.fields(Epoch)]
     in_csv = [row[0].strip("`") for row in _rows("key of `epochs.jsonl`") if row[1] == "yes"]
@@ -111,7 +111,7 @@ def test_the_columns_of_the_epochs() -> None:
 
 def test_the_columns_of_the_predictions() -> None:
     """predictions.csv has the columns that its row names, in that order."""
-    from predict import Predictions
+    from ranks.predict import Predictions
 
     none = torch.ones(0)
     header = Predictions(labels=none, classes=none, probabilities=none, loss=0.0).csv().decode().strip()
@@ -122,7 +122,7 @@ def test_the_columns_of_the_predictions() -> None:
 
 def test_the_keys_of_a_manifest(tmp_path: Path) -> None:
     """A manifest has the keys of its table, and knows of its run what the table's text says."""
-    from checkpoints import save
+    from keep.checkpoints import save
 
     saved = save(tmp_path, {}, step=1, epoch=1, run=_run().fingerprint, keep=1)
     manifest = json.loads(saved.path.with_suffix(".json").read_text())

@@ -17,7 +17,8 @@ DEADLINE_S = 120
 KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
-import torch, checkpoints
+import torch
+from keep import checkpoints
 
 directory, run = Path(sys.argv[1]), {"net": "mlp-100"}
 random.seed(7)
@@ -62,7 +63,8 @@ def test_a_killed_writer_loses_nothing(tmp_path: Path) -> None:
 FULL = """
 import os, resource, subprocess, sys
 from pathlib import Path
-import torch, checkpoints
+import torch
+from keep import checkpoints
 
 way, directory, run = sys.argv[1], Path(sys.argv[2]), {"net": "mlp-100"}
 if way != "limit":

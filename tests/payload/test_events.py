@@ -3,10 +3,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-import events
 import pytest
-from events import Events
-from report import Epoch, Journal
+from show import events
+from show.events import Events
+from show.report import Epoch, Journal
 
 if TYPE_CHECKING:
     from pathlib import Path

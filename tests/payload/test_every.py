@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from every import Every, every
+from keep.every import Every, every
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import exact
 import pytest
 import torch
 from nets import NETS
-from report import ReportError
+from ranks import exact
+from show.report import ReportError
 from torch import nn
 
 from tests.payload.runs import on_ranks

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import local_sgd
 import pytest
 import torch
-from exact import checksum
+from ranks import local_sgd
+from ranks.exact import checksum
 from torch import nn
 
 from tests.payload.runs import on_ranks

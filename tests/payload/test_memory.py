@@ -6,14 +6,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import available
-import memory
 import nets
 import pytest
 import torch
-from memory import Estimate, MemoryShortError, Plan, estimate, plan_memory
+from machine import available, memory
+from machine.memory import Estimate, MemoryShortError, Plan, estimate, plan_memory
 
-PAYLOAD = str(Path(memory.__file__).parent)
+PAYLOAD = str(Path(memory.__file__).parents[1])
 GIB = 1 << 30
 MEMINFO = "MemTotal:       24000000 kB\nMemAvailable:   20971520 kB\n"  # 20 GiB
 
@@ -108,7 +107,7 @@ def test_this_machine_says_what_is_free() -> None:
 
 LIMITED = """
 import resource, sys
-from available import _kib, _text, Path, available_bytes
+from machine.available import _kib, _text, Path, available_bytes
 kind, used = getattr(resource, sys.argv[1]), sys.argv[2]
 bound = _kib(_text(Path("/proc/self/status")), used) + (200 << 20)
 resource.setrlimit(kind, (bound, bound))
@@ -145,8 +144,8 @@ def child(program: str, *arguments: str) -> list[str]:
 TRAINING = """
 import json, resource, sys, torch
 torch.set_num_threads(1)
-from available import _kib, _text, Path, available_bytes, resident_bytes
-from memory import SPREAD, SPREAD_RETURNED, estimate, plan_memory, return_freed_memory
+from machine.available import _kib, _text, Path, available_bytes, resident_bytes
+from machine.memory import SPREAD, SPREAD_RETURNED, estimate, plan_memory, return_freed_memory
 from nets import NETS
 name, shape, batches, precision, returned = json.loads(sys.argv[1])
 net = NETS[name](tuple(shape), 10)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import order
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ranks import order
 
 COUNTS = st.integers(1, 400)
 WORLDS = st.integers(1, 9)

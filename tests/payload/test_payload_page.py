@@ -57,13 +57,13 @@ def _added(program: str) -> set[str]:
 
 def test_flags_of_the_plain_program() -> None:
     """The table has all flags of torch_ddp.py, and no others."""
-    assert _flags(1) == _added("options.py")
+    assert _flags(1) == _added("plain/options.py")
 
 
 def test_flags_of_the_lightning_program() -> None:
     """The table has main.py's own, all arguments of its model and data, and of Lightning's only what there is."""
-    from classifier import Classifier
-    from images import Images
+    from lit.classifier import Classifier
+    from lit.images import Images
     from pytorch_lightning import Trainer
 
     ours = _added("main.py") | {f"--data.{name}" for name in inspect.signature(Images).parameters}
@@ -87,7 +87,7 @@ def test_data_sets_and_places() -> None:
 
 def test_what_it_names_is_there() -> None:
     """Files of the repository that the page names exist, and constants that it tells have these values."""
-    from order import JUDGED_AT_ONCE
+    from ranks.order import JUDGED_AT_ONCE
     from recipe import BETAS
     from sources.mirrors import PROBE_S
 

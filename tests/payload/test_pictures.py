@@ -14,7 +14,7 @@ pytest.importorskip("matplotlib", reason="needs matplotlib of payload/requiremen
 
 import pictures
 from pictures import PictureError
-from report import Epoch, Journal
+from show.report import Epoch, Journal
 
 PAYLOAD = Path(__file__).resolve().parents[2] / "payload"
 FOUR = ["loss.png", "accuracy.png", "confusion.png", "mistakes.png"]
@@ -68,7 +68,7 @@ def test_a_run_becomes_four_pictures(tmp_path: Path, epochs: int, shape: tuple[i
 
 def test_the_cells_count_every_image(tmp_path: Path) -> None:
     """A row per label, a column per prediction, the accuracy above, each label's share of right answers beside."""
-    import figures
+    from show import figures
 
     predictions = [(0, 0, 0.9)] * 30 + [(0, 7, 0.8)] * 10 + [(7, 0, 0.7)] * 2 + [(7, 7, 0.6)] * 58
     found = pictures.read_predictions(_run(tmp_path, 1, predictions) / "predictions.csv")
@@ -84,7 +84,7 @@ def test_the_cells_count_every_image(tmp_path: Path) -> None:
 
 def test_mistakes_come_with_the_most_confident_first(tmp_path: Path, images: Path) -> None:
     """Label, prediction, probability and number of the image stand below each; right answers are left out."""
-    import figures
+    from show import figures
 
     predictions = [(1, 1, 0.99), (4, 9, 0.5), (3, 5, 0.75), (2, 7, 0.625)]
     found = pictures.read_predictions(_run(tmp_path, 1, predictions) / "predictions.csv")
@@ -99,7 +99,7 @@ def test_mistakes_come_with_the_most_confident_first(tmp_path: Path, images: Pat
 
 def test_no_mistakes_are_said(tmp_path: Path, images: Path) -> None:
     """A page without images says why."""
-    import figures
+    from show import figures
 
     found = pictures.read_predictions(_run(tmp_path, 1, [(1, 1, 0.9)] * 20) / "predictions.csv")
     assert found is not None
@@ -161,7 +161,8 @@ def test_images_are_found_below_a_directory(tmp_path: Path, images: Path) -> Non
 
 def test_without_matplotlib_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence has the command that brings it."""
-    monkeypatch.delitem(sys.modules, "figures", raising=False)
+    monkeypatch.delitem(sys.modules, "show.figures", raising=False)
+    monkeypatch.delattr(sys.modules["show"], "figures", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
 
     with pytest.raises(PictureError, match="pip install matplotlib"):
@@ -212,9 +213,7 @@ def test_a_child_that_fails_is_one_line(
 @pytest.mark.process
 def test_drawing_imports_neither_torch_nor_pyplot() -> None:
     """They would take most of the time and of the memory of the child."""
-    program = (
-        "import sys, pictures, figures; print(sorted({'torch', 'matplotlib.pyplot'} & set(sys.modules)))"
-    )
+    program = "import sys, pictures; from show import figures; print(sorted({'torch', 'matplotlib.pyplot'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], cwd=PAYLOAD, env={**os.environ}, text=True, check=True,
                           capture_output=True, timeout=60)  # fmt: skip
 

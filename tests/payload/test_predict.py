@@ -6,11 +6,11 @@ import csv
 import io
 from typing import Any
 
-import predict
 import pytest
 import torch
 from data import SPECS, Table
 from nets import NETS
+from ranks import predict
 from torch import Tensor, nn
 
 from tests.payload.runs import on_ranks

@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-import report
-from report import Epoch, Journal, ReportError
+from show import report
+from show.report import Epoch, Journal, ReportError
 
 
 def _epoch(number: int, **changes: object) -> Epoch:

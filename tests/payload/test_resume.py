@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import checkpoints
 import pytest
-import resume
 import torch
-from checkpoints import Checkpoint, CheckpointError
+from keep import checkpoints, resume
+from keep.checkpoints import Checkpoint, CheckpointError
 
 RUN = {"net": "mlp-100"}
 

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import checkpoints
 import pytest
 import torch
-from checkpoints import Checkpoint
+from keep import checkpoints
+from keep.checkpoints import Checkpoint
 
 PAYLOAD = Path(__file__).resolve().parents[2] / "payload"
 RUN = {"net": "mlp-100"}
@@ -23,7 +23,7 @@ DEADLINE_S = 120
 RANKS = """
 import json, os, resource, sys
 from pathlib import Path
-import checkpoints, resume
+from keep import checkpoints, resume
 import torch.distributed as dist
 
 resume.PIECE_BYTES = 5000  # several pieces, the last one smaller

@@ -18,8 +18,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from events import Events
 from sources.files import replace
+
+from show.events import Events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from exact import device_of_group, is_distributed
 from torch import Tensor
+
+from ranks.exact import device_of_group, is_distributed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

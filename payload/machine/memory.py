@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from available import resident_bytes
-from order import JUDGED_AT_ONCE
+from ranks.order import JUDGED_AT_ONCE
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from machine.available import resident_bytes
 
 MARGIN = 0.1  # of what is free stays free: for the system, for what is not estimated
 FIRST_STEP_BYTES = 16_000_000  # code and threads that the first step brings along: 4 to 16 MB measured

@@ -7,10 +7,11 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import order
-from available import available_bytes
-from exact import agree, checksum, gather_numbers
-from memory import Plan, estimate, plan_memory, return_freed_memory
+from machine.available import available_bytes
+from machine.memory import Plan, estimate, plan_memory, return_freed_memory
+
+from ranks import order
+from ranks.exact import agree, checksum, gather_numbers
 
 if TYPE_CHECKING:
     from data import DataSet

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
-from exact import device_of_group, is_distributed
 from torch import Tensor, nn
+
+from ranks.exact import device_of_group, is_distributed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

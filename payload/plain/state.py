@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from checkpoints import CheckpointError
+from keep.weights import load_weights, prefixed
 
 if TYPE_CHECKING:
     import torch
@@ -48,17 +48,3 @@ class State:
         self.optimizer.load_state_dict(content["optimizer_states"][0])
         self.scheduler.load_state_dict(content["lr_schedulers"][0])
         self.epoch, self.rows, self.images = content["epoch"], content["rows"], content["images"]
-
-
-def prefixed(net: nn.Module) -> dict[str, Any]:
-    """The weights by the names of main.py's Classifier, so that either program reads the other's files."""
-    return {f"net.{name}": weights for name, weights in net.state_dict().items()}
-
-
-def load_weights(net: nn.Module, content: dict[str, Any]) -> None:
-    """Weights of a file of torch_ddp.py or of main.py. Raises CheckpointError for another net's."""
-    weights = {name.removeprefix("net."): tensor for name, tensor in content["state_dict"].items()}
-    try:
-        net.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"weights of another net: {str(error).splitlines()[-1].strip()}") from error

@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-import order
 import torch
 from data import Batches, DataSet, load, prepare, root_directory
 from pytorch_lightning import LightningDataModule
+from ranks import order
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Images(LightningDataModule):  # type: ignore[misc]  # Lightning has no typ
         return Batches(table, lambda: parts, len(parts))
 
     def predict_dataloader(self) -> Batches:
-        """One empty batch: predict.py reads the test images itself, in chunks that do not depend on ranks."""
+        """One empty batch: ranks/predict.py reads the test images itself, in chunks of its own."""
         return Batches(self.dataset.test, lambda: [(torch.arange(0), 1.0)], 1)
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 import torch.distributed as dist
-from checkpoints import Checkpoint, CheckpointError, Run, Say, declare, free_path, newest, read, verified
-from durable import beside, make_directory, sha256
+
+from keep.checkpoints import Checkpoint, CheckpointError, Run, Say, declare, free_path, newest, read, verified
+from keep.durable import beside, make_directory, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,20 +10,20 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import local_sgd
-from checkpoints import save
-from exact import broadcast_buffers, checksum, gather_numbers
-from order import shares_by_speed
+from keep.checkpoints import save
+from keep.resume import start
 from pytorch_lightning import Callback, LightningModule, Trainer
-from report import Epoch, Journal, progress
-from resume import start
-from tally import Score, Tally
+from ranks import local_sgd
+from ranks.exact import broadcast_buffers, checksum, gather_numbers
+from ranks.order import shares_by_speed
+from ranks.tally import Score, Tally
+from show.report import Epoch, Journal, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from every import Every
+    from keep.every import Every
 
 
 class Report(Callback):  # type: ignore[misc]  # Lightning has no types

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
-from durable import beside, make_directory, remove_abandoned, sha256, sync_directory
+
+from keep.durable import beside, make_directory, remove_abandoned, sha256, sync_directory
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
-from exact import DisagreementError, broadcast_buffers, device_of_group, is_distributed
-from order import judged_chunks
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+
+from ranks.exact import DisagreementError, broadcast_buffers, device_of_group, is_distributed
+from ranks.order import judged_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,8 +11,8 @@ import torch
 from data import SPECS, Batch
 from nets import NETS, dropouts_of, reseed
 from pytorch_lightning import LightningModule
+from ranks.tally import Tally
 from recipe import BETAS, recipe_of, scaled_lr, schedule
-from tally import Tally
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -52,7 +52,7 @@ class Classifier(LightningModule):  # type: ignore[misc]  # Lightning has no typ
         return logits_NK
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of this rank's part of a step; the images are floats by now (images.py)."""
+        """Loss of this rank's part of a step; the images are floats by now (lit/images.py)."""
         images_NCHW, labels_N, weight = batch
         if self.dropouts:
             reseed(self.dropouts, (self.seed, self.current_epoch, batch_idx, self.global_rank))
@@ -70,7 +70,7 @@ class Classifier(LightningModule):  # type: ignore[misc]  # Lightning has no typ
         self.tally.add(cross_entropy(logits_NK.float(), labels_N, reduction="sum"), len(labels_N), correct)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Nothing to speak of: predict.py does it all at once when Lightning has loaded the weights."""
+        """Nothing to speak of: ranks/predict.py does it all at once when Lightning has loaded the weights."""
         return batch[1]
 
     def configure_optimizers(self) -> Any:

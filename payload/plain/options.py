@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from checkpoints import read
 from data import SPECS
-from every import every
+from keep.checkpoints import read
+from keep.every import every
 from nets import NETS
 from recipe import PRECISIONS, ChoiceError, check, recipe_of
 

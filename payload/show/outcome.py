@@ -5,26 +5,24 @@ All ranks call `finish`, since all of them predict; rank 0 writes. result.json c
 
 from __future__ import annotations
 
-import io
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from exact import checksum
+from keep.resume import unfinished
 from pictures import draw_in_child
-from predict import Predictions, predict
-from report import Journal, peak_rss_bytes, run_directory, versions, write_file, write_result
-from resume import unfinished
-from torch import nn
+from ranks.exact import checksum
+from ranks.predict import Predictions, predict
+
+from show.report import Journal, peak_rss_bytes, run_directory, versions, write_file, write_result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    import torch
     from data import DataSet
     from recipe import Run
+    from torch import nn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,14 +121,6 @@ def write_predictions(
         print(f"test accuracy {100 * predictions.accuracy:.2f} % of {len(dataset.test):,} images")
         print(f"{run_dir / 'predictions.csv'}", flush=True)
     return predictions
-
-
-def save_model(path: Path, state: Mapping[str, Any], run: Run) -> None:
-    """The trained weights in a file that Lightning, `predict` and torch.load(weights_only=True) read."""
-    content = io.BytesIO()
-    torch.save({"state_dict": dict(state), "run": run.fingerprint,
-                "pytorch-lightning_version": versions()["pytorch-lightning"]}, content)  # fmt: skip
-    write_file(path, content.getvalue())
 
 
 def checkpoints_of(run_dir: Path) -> Path:

@@ -1,0 +1,1 @@
+"""Checkpoints that survive, and which one to go on from."""

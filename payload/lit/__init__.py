@@ -1,0 +1,1 @@
+"""What Lightning needs: the module, the data module, the callbacks."""

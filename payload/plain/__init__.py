@@ -1,0 +1,1 @@
+"""The parts of torch_ddp.py that are not its loop."""

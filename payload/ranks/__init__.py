@@ -1,0 +1,1 @@
+"""What makes many processes one training: who trains what, averages, agreement, predictions."""
