@@ -82,7 +82,7 @@ def _measure(turn: Turn, data: Path, place: Path, *, is_quick: bool) -> dict[str
     kept = {key: content[key] for key in KEPT if content.get(key) is not None}
     return {
         **kept,
-        "wall_seconds": round(wall, 3),
+        "wall_seconds": round(wall - content.get("extra_seconds", 0.0), 3),
         "peak_rss_bytes": max(peak, kept.get("peak_rss_bytes", 0)),
     }
 

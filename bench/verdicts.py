@@ -55,6 +55,8 @@ class Verdict:
     """One per round in which both sides gave a figure."""
     reason: str = ""
     """Why a round has none."""
+    short: int = 0
+    """Rounds in which ours ran and never came to what is measured."""
 
     @property
     def reached(self) -> float | None:
@@ -71,6 +73,8 @@ class Verdict:
     def word(self) -> Word:
         """One word for the table."""
         target, reached = self.comparison.target, self.reached
+        if target is not None and self.short:
+            return "missed"
         if reached is None:
             return "not measured"
         if target is None:
@@ -90,7 +94,7 @@ def verdicts(comparisons: Iterable[Comparison], records: Iterable[Record]) -> li
 
 def _verdict(comparison: Comparison, latest: dict[tuple[str, str, int], Record]) -> Verdict:
     measure = MEASURES[comparison.measure]
-    values, reasons = [], []
+    values, reasons, short = [], [], 0
     rounds = sorted(
         {number for group, name, number in latest if (group, name) == (comparison.group, comparison.ours)}
     )
@@ -103,12 +107,13 @@ def _verdict(comparison: Comparison, latest: dict[tuple[str, str, int], Record])
                 figures[name] = figure
             elif name != comparison.or_theirs:
                 reasons.append(record.get("reason") or f"{name} gave no {comparison.measure}")
+                short += name == comparison.ours and not record.get("reason")
         theirs = [figures[name] for name in (comparison.theirs, comparison.or_theirs) if name in figures]
         if comparison.ours in figures and (theirs or not comparison.theirs):
             better = max if comparison.measure in HIGHER_IS_BETTER else min
             values.append(_paired(comparison, figures[comparison.ours], better(theirs, default=1.0)))
     reason = reasons[0] if reasons else "" if rounds else f"{comparison.ours} has not run"
-    return Verdict(comparison=comparison, values=tuple(values), reason=reason)
+    return Verdict(comparison=comparison, values=tuple(values), reason=reason, short=short)
 
 
 def _paired(comparison: Comparison, ours: float, theirs: float = 1.0) -> float:

@@ -7,6 +7,7 @@ and becomes floats where it is used. N images, C channels, H x W pixels.
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import struct
 from dataclasses import dataclass
@@ -57,13 +58,20 @@ class Table:
     """N x C x H x W uint8, mapped."""
     labels: Tensor
     """N int64."""
+    file: mmap.mmap | None = None
+    """What the images are mapped from."""
+
+    def let_go(self) -> None:
+        """Let the system take the memory of the images back; they can be read again at any time."""
+        if self.file is not None and hasattr(self.file, "madvise"):
+            self.file.madvise(mmap.MADV_DONTNEED)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def part(self, first: int, end: int) -> Table:
         """The images from `first` up to `end`; no copy."""
-        return Table(images=self.images[first:end], labels=self.labels[first:end])
+        return Table(images=self.images[first:end], labels=self.labels[first:end], file=self.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +140,8 @@ def load(name: str, root: Path, validation: int) -> DataSet:
 
 def read(images: Path, labels: Path, spec: Spec) -> Table:
     """Map two IDX files that belong together and are what `spec` says. Raises DataError."""
-    pixels, numbers = read_idx(images), read_idx(labels).long()
+    file, pixels = map_idx(images)
+    numbers = map_idx(labels)[1].long()
     if pixels.dim() == 3:  # grey: one channel
         pixels = pixels.unsqueeze(1)
     if len(pixels) != len(numbers):
@@ -144,11 +153,11 @@ def read(images: Path, labels: Path, spec: Spec) -> Table:
     if len(numbers) and int(numbers.max()) >= len(spec.classes):
         raise DataError(f"{labels}: label {int(numbers.max())}, but SPECS in data.py names "
                         f"{len(spec.classes)} classes, 0 to {len(spec.classes) - 1}")  # fmt: skip
-    return Table(images=pixels, labels=numbers)
+    return Table(images=pixels, labels=numbers, file=file)
 
 
-def read_idx(path: Path) -> Tensor:
-    """Map an IDX file of bytes: uint8, of the shape that its header gives. Raises DataError.
+def map_idx(path: Path) -> tuple[mmap.mmap, Tensor]:
+    """Map an IDX file of bytes: the mapping, and it as uint8 of the shape in its header. Raises DataError.
 
     Format: 0, 0, type 8, number of dimensions; the dimensions as 32-bit integers, big end first; the bytes.
     """
@@ -163,7 +172,6 @@ def read_idx(path: Path) -> Tensor:
         raise DataError(
             f"{path} has {path.stat().st_size:,} bytes, its header says {offset + math.prod(shape):,}"
         )
-    content: Tensor = torch.from_file(
-        str(path), shared=False, size=offset + math.prod(shape), dtype=torch.uint8
-    )
-    return content[offset:].view(shape)
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)  # shared pages, as nobody writes
+    return mapped, torch.frombuffer(mapped, dtype=torch.uint8)[offset:].view(shape)

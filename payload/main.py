@@ -27,7 +27,6 @@ import signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules are imported: no traceback
 
 import logging
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -38,10 +37,11 @@ import torch
 from data import SPECS
 from keep.checkpoints import CheckpointError, read
 from keep.every import every
-from keep.weights import load_weights, save_model
-from lit.callbacks import Balance, Checkpoints, LocalSGD, Report
+from keep.weights import load_weights
+from lit.callbacks import Balance, LocalSGD, Report
 from lit.classifier import Classifier
 from lit.images import Images, ranks_on_this_node
+from lit.saving import Checkpoints
 from machine.memory import MemoryShortError
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -49,12 +49,13 @@ from pytorch_lightning.strategies import DDPStrategy
 from ranks import order
 from ranks.exact import DisagreementError, backend, from_rank_0
 from ranks.settle import settle
-from recipe import SHARED, ChoiceError, Run, check, precision_of, recipe_of
+from recipe import ChoiceError, Run, check, one_thread_if_small, precision_of, recipe_of
 from show.outcome import Training, checkpoints_of, directory_of, finish, write_predictions
 from show.report import ReportError, run_directory
 from sources.files import DataError
 
 SEED = 1
+ALIASES = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}  # of --trainer.precision
 
 
 class Program(LightningCLI):  # type: ignore[misc]  # Lightning has no types
@@ -122,23 +123,26 @@ class Program(LightningCLI):  # type: ignore[misc]  # Lightning has no types
                                   ("max_epochs", asked.trainer, recipe.epochs)):  # fmt: skip
             if place[key] is None:
                 place[key] = value
+        if asked.trainer.accelerator == "auto" and not torch.cuda.is_available():
+            asked.trainer.accelerator = "cpu"  # Apple's GPUs have no float64, which sums are made of
+        asked.trainer.precision = ALIASES.get(str(asked.trainer.precision), asked.trainer.precision)
         check(flags_of(asked), SPECS)
+        if asked.trainer.max_steps != -1:
+            raise ChoiceError("--trainer.max_steps: a training has epochs here; --trainer.max_epochs and "
+                              "--trainer.limit_train_batches shorten it")  # fmt: skip
         device = "cuda" if asked.trainer.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
         if asked.data.validation == 0:
             asked.trainer.limit_val_batches = 0
         if asked.trainer.precision is None:
             asked.trainer.precision, self.reasons["precision"] = precision_of(recipe, device)
-        if recipe.is_small and device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-            torch.set_num_threads(1)
-            self.reasons["1 thread"] = SHARED
+        self.reasons |= one_thread_if_small(recipe, device)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Lightning's trainer, with what it does not need to do left out."""
-        asked = self.config[self.subcommand]
-        if asked.trainer.strategy == "ddp":
-            # Rank 0's buffers go out before an evaluation (ranks/exact.py), so not in each step.
-            kwargs["strategy"] = DDPStrategy(forward_sync_buffers=False, gradient_as_bucket_view=True)
         trainer = super().instantiate_trainer(**kwargs)
+        if isinstance(trainer.strategy, DDPStrategy):  # also where Lightning chose it by itself
+            # Rank 0's buffers go out before an evaluation (ranks/exact.py), so not in each step.
+            trainer.strategy._ddp_kwargs.update(forward_sync_buffers=False, gradient_as_bucket_view=True)  # noqa: SLF001
         # NOTE: Lightning 2.6 makes all ranks wait for each other in each step to tell them of a SIGTERM (its
         # issue 21487); a launcher stops all ranks by itself. Can go when its pull request 21640 is in.
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # noqa: SLF001
@@ -152,8 +156,6 @@ class Program(LightningCLI):  # type: ignore[misc]  # Lightning has no types
         training = Training(steps=trainer.global_step, images=report.images,
                             resumed_from=start.checkpoints.resumed_from,
                             start_seconds=report.start_seconds)  # fmt: skip
-        if report.journal:
-            save_model(start.run_dir / "model.ckpt", self.model.state_dict(), start.run)
         finish(start.run, training, self.model.net, self.datamodule.dataset, report.journal, start.run_dir,
                device=trainer.strategy.root_device, rank=trainer.global_rank, began=STARTED)  # fmt: skip
 
@@ -183,12 +185,14 @@ class Start(Callback):  # type: ignore[misc]  # as above
             run, pl_module.net, data.dataset, ranks_on_node=neighbours, low_memory=options.low_memory
         )
         trainer.accumulate_grad_batches *= run.micro_batches
+        if isinstance(trainer.limit_train_batches, int):  # of these batches as they were asked for
+            trainer.limit_train_batches *= run.micro_batches
         data.run, self.run, pl_module.seed = run, run, run.seed
         self.run_dir = from_rank_0(lambda: directory_of(run, options.resume))
         self.report = Report(self.run_dir, STARTED)
         self.checkpoints = Checkpoints(
-            checkpoints_of(self.run_dir), self.program.every, options.keep_checkpoints, options.resume,
-            lambda text: print(text, flush=True),
+            self.report, checkpoints_of(self.run_dir), self.program.every, options.keep_checkpoints,
+            options.resume, lambda text: print(text, flush=True),
         )  # fmt: skip
         first = [LocalSGD(run.local_sgd)] if run.local_sgd else []
         first += [Balance()] if run.balance == "measured" else []
@@ -206,8 +210,9 @@ class Start(Callback):  # type: ignore[misc]  # as above
             epochs=trainer.max_epochs, world=trainer.world_size, batch_size=data.batch_size,
             accumulate=accumulate, lr=lr,
             weight_decay=module.weight_decay, precision=str(trainer.precision), local_sgd=options.local_sgd,
-            balance=data.balance, device=str(trainer.strategy.root_device), threads=torch.get_num_threads(),
-            backend=backend(), reasons=self.program.reasons,
+            limit=trainer.limit_train_batches, balance=data.balance, backend=backend(),
+            device=str(trainer.strategy.root_device), threads=torch.get_num_threads(),
+            reasons=self.program.reasons,
         )  # fmt: skip
 
 
@@ -251,8 +256,8 @@ def main(arguments: list[str]) -> None:
             },
         )
     except (SystemExit, KeyboardInterrupt) as error:
-        if isinstance(error, KeyboardInterrupt) or Checkpoints.was_interrupted:
-            sys.exit(130)
+        if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
+            sys.exit(130)  # which Lightning turns into 1
         raise
     except (ChoiceError, order.OrderError) as error:
         print(error, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Net and machine -> how it is trained when nothing else is asked for, each choice with its reason. Pure.
+"""Net and machine -> how it is trained when nothing else is asked for, each choice with its reason.
 
 The recipes were tuned on 5,000 training images held out (docs/payload.md), never on test images.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -91,7 +92,16 @@ def scaled_lr(lr: float, batch_size: int, global_batch: int) -> float:
 
 def schedule(step: int, steps: int, warm_up: float) -> float:
     """Factor of the learning rate in `step` of `steps`: up in a line for `warm_up` of them, down to 0."""
-    return min((step + 1) / (warm_up * steps), (steps - step) / ((1 - warm_up) * steps), 1.0)
+    return max(0.0, min((step + 1) / (warm_up * steps), (steps - step) / ((1 - warm_up) * steps), 1.0))
+
+
+def one_thread_if_small(recipe: Recipe, device: str) -> dict[str, str]:
+    """Let a small net take one thread, here and in ranks started from here, unless told otherwise: why."""
+    if not recipe.is_small or device.startswith(("cuda", "gpu")) or "OMP_NUM_THREADS" in os.environ:
+        return {}
+    os.environ["OMP_NUM_THREADS"] = "1"  # Lightning, and ranks that are started from here, look there
+    torch.set_num_threads(1)
+    return {"1 thread": SHARED}
 
 
 def precision_of(recipe: Recipe, device: str) -> tuple[str, str]:
@@ -99,7 +109,7 @@ def precision_of(recipe: Recipe, device: str) -> tuple[str, str]:
     if recipe.is_small:
         return "32-true", "steps of this net are too short for bf16 to gain"
     if device == "cuda":
-        name, able = "the GPU", torch.cuda.is_bf16_supported()
+        name, able = "the GPU", torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         features = torch.cpu.get_capabilities()
         name, able = "the CPU", bool(features.get("avx512_bf16") or features.get("amx_bf16"))
@@ -132,6 +142,8 @@ class Run:
     precision: str
     local_sgd: int = 0
     """Steps between averages of the parameters; 0: gradients are averaged in every step."""
+    limit: float = 1.0
+    """Lightning's limit_train_batches: of an epoch, a part (float) or a number of batches (int)."""
     balance: str = "equal"
     device: str
     threads: int
@@ -156,7 +168,13 @@ class Run:
             "trainer": self.trainer, "net": self.net, "data": self.data, "validation": self.validation,
             "seed": self.seed, "epochs": self.epochs, "global_batch": self.global_batch, "lr": self.lr,
             "weight_decay": self.weight_decay, "precision": self.precision, "local_sgd": self.local_sgd,
+            "limit": self.limit,
         }  # fmt: skip
+
+    @property
+    def markdown(self) -> str:
+        """For TensorBoard."""
+        return str(self).replace("\n", "\n\n")
 
     def __str__(self) -> str:
         """A line for a person, and one per reason."""

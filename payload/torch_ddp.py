@@ -31,17 +31,17 @@ import torch
 import torch.distributed as dist
 from keep.checkpoints import CheckpointError, read, save
 from keep.resume import start
-from keep.weights import load_weights, prefixed, save_model
+from keep.weights import load_weights
 from machine.memory import MemoryShortError
 from nets import NETS, dropouts_of, reseed
 from plain.options import options_of
 from plain.state import State
 from ranks import local_sgd, order
-from ranks.exact import DisagreementError, backend, broadcast_buffers, checksum, from_rank_0, gather_numbers
+from ranks.exact import DisagreementError, backend, broadcast_buffers, checksum, from_rank_0, raise_together
 from ranks.launch import join, launch, rank_of, world_of
 from ranks.settle import settle
 from ranks.tally import Score, Tally
-from recipe import BETAS, ChoiceError, Run, precision_of, recipe_of, scaled_lr, schedule
+from recipe import BETAS, ChoiceError, Run, one_thread_if_small, precision_of, recipe_of, scaled_lr, schedule
 from show.outcome import Training, checkpoints_of, directory_of, finish, write_predictions
 from show.report import Epoch, Journal, ReportError, progress, run_directory
 from sources.files import DataError
@@ -72,22 +72,25 @@ def train(run: Run, dataset: data.DataSet, options: argparse.Namespace) -> None:
         state.restore(read(path))
     resumed_from = state.epoch * steps or None
     journal = Journal(run_dir, run.epochs, state.rows) if rank == 0 else None
+    if journal:
+        journal.text("configuration", run.markdown)
     saved_at = time.monotonic()
     for epoch in range(state.epoch, run.epochs):
         score, seconds = train_epoch(run, state, dataset, steps, epoch)
         state.epoch, state.images = epoch + 1, state.images + score.count
-        judged = judge(state.net, dataset, device)
-        if journal is None:
-            continue
-        # From here on rank 0 alone, while the others begin the next epoch.
-        journal.add(row(state, score, judged, seconds))
-        is_due = options.every.is_due(epoch_ended=True, epoch=epoch + 1, seconds=time.monotonic() - saved_at)
-        if is_due or epoch + 1 == run.epochs:
-            save(keeps, state.checkpoint(steps, journal.plain()), step=state.epoch * steps, epoch=state.epoch,
-                 run=run.fingerprint, keep=options.keep_checkpoints)  # fmt: skip
-            saved_at = time.monotonic()
-    if journal:
-        save_model(run_dir / "model.ckpt", prefixed(state.net), run)
+        judged = judge(run, state.net, dataset)
+        waited_s, failure = time.monotonic() - saved_at, None
+        is_due = options.every.is_due(epoch_ended=True, epoch=epoch + 1, seconds=waited_s)
+        try:
+            if journal:  # rank 0 alone
+                journal.add(row(state, score, judged, seconds))
+            if journal and (is_due or epoch + 1 == run.epochs):
+                save(keeps, state.checkpoint(steps, journal.plain()), step=state.epoch * steps,
+                     epoch=state.epoch, run=run.fingerprint, keep=options.keep_checkpoints)  # fmt: skip
+                saved_at = time.monotonic()
+        except (ReportError, CheckpointError) as error:
+            failure = error
+        raise_together(failure)
     training = Training(steps=steps * run.epochs, images=state.images, start_seconds=state.start_seconds,
                         resumed_from=resumed_from)  # fmt: skip
     finish(run, training, state.net, dataset, journal, run_dir, device=device, rank=rank, began=STARTED)
@@ -145,28 +148,32 @@ def backward(run: Run, model: nn.Module, dataset: data.DataSet, batch: data.Batc
     images, labels, weight = batch
     device = torch.device(run.device)
     images_NCHW, labels_N = dataset.normalise(images.to(device)), labels.to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=run.precision == "bf16-mixed"):
+    with autocast(run):
         loss = cross_entropy(model(images_NCHW), labels_N, reduction="sum")
     (loss * weight / run.parts).backward()  # type: ignore[no-untyped-call]
     tally.add(loss, len(labels_N))
 
 
-def judge(net: nn.Module, dataset: data.DataSet, device: torch.device) -> Score | None:
+def autocast(run: Run) -> torch.autocast:
+    """In bf16 where the run has it; weights are fp32 always."""
+    kind = torch.device(run.device).type
+    return torch.autocast(kind, torch.bfloat16, enabled=run.precision == "bf16-mixed")
+
+
+def judge(run: Run, net: nn.Module, dataset: data.DataSet) -> Score | None:
     """Score of the images held out, each counted once over all ranks; with rank 0's BatchNorm statistics."""
     if not len(dataset.held_out):
         return None
+    device = torch.device(run.device)
     broadcast_buffers(net)
     net.eval()
     tally, table = Tally(device), dataset.held_out
-    with torch.no_grad():
+    with torch.no_grad(), autocast(run):
         for first, end in order.judged_chunks(len(table), world_of(), rank_of()):
             part = table.part(first, end)
             logits_NK, labels_N = net(dataset.normalise(part.images.to(device))), part.labels.to(device)
-            tally.add(
-                cross_entropy(logits_NK, labels_N, reduction="sum"),
-                end - first,
-                (logits_NK.argmax(1) == labels_N).sum(),
-            )
+            loss = cross_entropy(logits_NK.float(), labels_N, reduction="sum")
+            tally.add(loss, end - first, (logits_NK.argmax(1) == labels_N).sum())
     return tally.total()
 
 
@@ -193,9 +200,7 @@ def prepare(name: str, root: Path) -> None:
             data.prepare(name, root)
         except DataError as error:
             failure = error
-    failed = [rank for rank, row in enumerate(gather_numbers([float(bool(failure))])) if row[0]]
-    if failed:
-        raise failure or DataError(f"rank {failed[0]} has no data")
+    raise_together(failure)
 
 
 def resolve(options: argparse.Namespace, device: torch.device) -> Run:
@@ -211,7 +216,7 @@ def resolve(options: argparse.Namespace, device: torch.device) -> Run:
         epochs=epochs, world=world, batch_size=batch_size, accumulate=options.accumulate, lr=lr,
         weight_decay=recipe.weight_decay, precision=options.precision or precision, device=str(device),
         local_sgd=options.local_sgd, threads=torch.get_num_threads(), backend=backend(),
-        reasons={} if options.precision else {"precision": reason},
+        reasons={**options.reasons, **({} if options.precision else {"precision": reason})},
     )  # fmt: skip
 
 
@@ -219,10 +224,9 @@ def main(arguments: list[str]) -> int:
     """Launch ranks, or be one; an exit code."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     options = options_of(arguments)
+    options.reasons = one_thread_if_small(recipe_of(options.net), options.device)
     if options.world_size > 1 and "RANK" not in os.environ:
         return launch(options.world_size, [__file__, *arguments])
-    if recipe_of(options.net).is_small and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
     device, root = join(options.device), data.root_directory(options.root)
     prepare(options.data, root)
     dataset, run = data.load(options.data, root, options.validation), resolve(options, device)

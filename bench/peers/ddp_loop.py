@@ -111,7 +111,7 @@ def train(rank: int, options: argparse.Namespace, port: int) -> None:
         dist.barrier()
         clock.end()
         if rank == 0:
-            clock.point(epoch + 1, accuracy(model.module, test_loader))
+            clock.point(epoch + 1, accuracy(model.module, test_loader), is_last=epoch + 1 == options.epochs)
     peak = torch.tensor(gauge.peak_rss_bytes())
     dist.all_reduce(peak, op=dist.ReduceOp.MAX)
     if rank == 0:

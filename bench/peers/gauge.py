@@ -49,7 +49,9 @@ class Clock:
         self.start_seconds: float | None = None
         self.images = 0
         self.curve: list[dict[str, float]] = []
-        self._began = 0.0
+        self.extra_seconds = 0.0
+        """In evaluations that only the curve is made of: all but the last one."""
+        self._began = self._judging_since = 0.0
 
     def begin(self) -> None:
         """An epoch's training begins."""
@@ -62,11 +64,14 @@ class Clock:
             self.start_seconds = time.monotonic() - self.started_s
 
     def end(self) -> None:
-        """An epoch's training ended."""
-        self.train_seconds += time.monotonic() - self._began
+        """An epoch's training ended; its evaluation begins."""
+        self._judging_since = time.monotonic()
+        self.train_seconds += self._judging_since - self._began
 
-    def point(self, epoch: int, accuracy: float) -> None:
+    def point(self, epoch: int, accuracy: float, *, is_last: bool) -> None:
         """The accuracy on the 10,000 test images, 0 to 1, after so many epochs."""
+        if not is_last:
+            self.extra_seconds += time.monotonic() - self._judging_since
         self.curve.append({"epoch": epoch, "train_seconds": self.train_seconds, "test_accuracy": accuracy})
 
 
@@ -75,6 +80,7 @@ def result(options: argparse.Namespace, clock: Clock, peak: int, **more: Any) ->
     images = clock.images * options.world
     return {
         "epochs": options.epochs,
+        "extra_seconds": clock.extra_seconds,
         "world_size": options.world,
         "global_batch_size": options.batch * options.world,
         "seed": options.seed,

@@ -138,7 +138,7 @@ def run(options: argparse.Namespace, logs: str) -> None:
     peak = torch.tensor(gauge.peak_rss_bytes())
     if options.world > 1:
         torch.distributed.all_reduce(peak, op=torch.distributed.ReduceOp.MAX)
-    clock.point(options.epochs, trainer.test(model, verbose=False)[0]["test_acc"])
+    clock.point(options.epochs, trainer.test(model, verbose=False)[0]["test_acc"], is_last=True)
     if trainer.is_global_zero:
         gauge.say(gauge.result(options, clock, int(peak), precision="32-true"))
 

@@ -69,6 +69,7 @@ def train_func(config: dict[str, Any]) -> None:
         if ray.train.get_context().get_world_size() > 1:
             loader.sampler.set_epoch(epoch)
         model.train()
+        dist.barrier()
         clock.begin()
         for step, (images, labels) in enumerate(loader, 1):
             loss = criterion(model(images), labels)
@@ -78,8 +79,9 @@ def train_func(config: dict[str, Any]) -> None:
             clock.step(len(labels))
             if step == options.steps:
                 break
+        dist.barrier()
         clock.end()
-        clock.point(epoch + 1, _accuracy(model, tests))
+        clock.point(epoch + 1, _accuracy(model, tests), is_last=epoch + 1 == options.epochs)
         ray.train.report(metrics={"epoch": epoch, "accuracy": clock.curve[-1]["test_accuracy"]})
     peak = _over_workers(gauge.peak_rss_bytes(), dist.ReduceOp.MAX)
     if ray.train.get_context().get_world_rank() == 0:

@@ -28,11 +28,13 @@ def save_model(path: Path, state: Mapping[str, Any], run: Run) -> None:
 
 def prefixed(net: nn.Module) -> dict[str, Any]:
     """The weights by the names of main.py's Classifier, so that either program reads the other's files."""
-    return {f"net.{name}": weights for name, weights in net.state_dict().items()}
+    return {f"net.{name}": weights.detach().cpu() for name, weights in net.state_dict().items()}
 
 
 def load_weights(net: nn.Module, content: dict[str, Any]) -> None:
     """Weights of a file of torch_ddp.py or of main.py. Raises CheckpointError for another net's."""
+    if not isinstance(content.get("state_dict"), dict):
+        raise CheckpointError("this file has no state_dict: it is neither a model nor a checkpoint")
     weights = {name.removeprefix("net."): tensor for name, tensor in content["state_dict"].items()}
     try:
         net.load_state_dict(weights)

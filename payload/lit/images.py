@@ -11,6 +11,8 @@ import torch
 from data import Batches, DataSet, load, prepare, root_directory
 from pytorch_lightning import LightningDataModule
 from ranks import order
+from ranks.exact import raise_together
+from sources.files import DataError
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -45,14 +47,23 @@ class Images(LightningDataModule):  # type: ignore[misc]  # Lightning has no typ
         self.batch_size = batch_size or 0
         self.balance, self.normalised_on = balance, normalise
         self.seed = 0
+        self._failure: DataError | None = None
 
     def prepare_data(self) -> None:
         """Runs on one rank of each node, while the others wait in a barrier."""
-        prepare(self.name, self.root)
+        try:
+            prepare(self.name, self.root)
+        except DataError as error:
+            self._failure = error  # told to all ranks in `setup`
 
     def setup(self, stage: str) -> None:
         """Map the files. Every rank runs this; a barrier, as all take the seed from rank 0."""
-        self.dataset: DataSet = load(self.name, self.root, self.validation)
+        try:
+            if self._failure is None:
+                self.dataset: DataSet = load(self.name, self.root, self.validation)
+        except DataError as error:
+            self._failure = error
+        raise_together(self._failure)
         self.seed = int(self._trainer.strategy.broadcast(torch.initial_seed()))
         self.shares = [1.0] * self._trainer.world_size
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from lightning_utilities.core.imports import RequirementCache
 
-# NOTE: torchmetrics, which Lightning imports, loads both wherever they are: 26 MiB in every rank and
+# NOTE: torchmetrics, which Lightning imports, loads them wherever they are: 26 MiB in every rank and
 # a quarter of a second each; matplotlib warns where HOME can't be written, and a torchvision made for another
 # torch ends the program. Can go when torchmetrics loads them where it uses them.
-_LEFT_OUT = ("matplotlib", "torchvision")
+_LEFT_OUT = ("matplotlib", "torchvision", "rich")
 _is_met = RequirementCache.__bool__
-RequirementCache.__bool__ = lambda self: self.requirement not in _LEFT_OUT and _is_met(self)
+RequirementCache.__bool__ = lambda self: not self.requirement.startswith(_LEFT_OUT) and _is_met(self)

@@ -75,6 +75,13 @@ def broadcast_buffers(net: nn.Module) -> None:
             dist.broadcast(buffer, src=0)
 
 
+def raise_together(failure: Exception | None) -> None:
+    """Raise this rank's failure, or a DisagreementError that names the first rank with one: a barrier."""
+    failed = [rank for rank, row in enumerate(gather_numbers([float(failure is not None)])) if row[0]]
+    if failed:
+        raise failure or DisagreementError(f"rank {failed[0]} could not go on; its own output says why")
+
+
 def from_rank_0(make: Callable[[], T]) -> T:
     """What rank 0 makes, on every rank; also what it raises, so that no rank waits for one that has ended."""
     if not is_distributed():

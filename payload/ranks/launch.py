@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from recipe import ChoiceError
 
-MEET_S = 600.0  # a launcher may still be copying an environment to another machine
+MEET_S = 1200.0  # longer than the 900 s that a process waits for another one to fetch the data
 END_S = 5.0  # for a rank to end by itself once another has failed
 POLL_S = 0.05
 
@@ -22,6 +24,7 @@ def launch(world: int, arguments: list[str]) -> int:
 
     When one rank fails, the others, which would wait for it, are ended.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the ranks are ended too
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -55,7 +58,10 @@ def _first_failure(ranks: list[subprocess.Popen[bytes]]) -> int:
 
 
 def _end(ranks: list[subprocess.Popen[bytes]]) -> None:
-    """Let each rank end by itself, then make it."""
+    """Ask each rank to end, then make it."""
+    for rank in ranks:
+        if rank.poll() is None:
+            rank.terminate()
     deadline = time.monotonic() + END_S
     for rank in ranks:
         try:
@@ -70,7 +76,10 @@ def join(device: str) -> torch.device:
 
     `device` is auto, cpu or cuda.
     """
-    cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
+    local, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if device == "cuda" and local > gpus:
+        raise ChoiceError(f"--device cuda: {local} ranks on this machine, but {gpus} GPUs")
+    cuda = device != "cpu" and 0 < local <= gpus
     mine = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(mine)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 JUDGED_AT_ONCE = 250  # images; a constant, because a float depends on the batch that it is computed in
-SLOWEST = 0.1  # of the mean speed: a rank that seems slower than this still gets a tenth of a fair part
+SLOWEST, FASTEST = 0.1, 2  # times the mean speed: no rank gets less, or more, than so many fair parts
 
 
 class OrderError(ValueError):
@@ -97,5 +97,5 @@ def judged_chunks(count: int, world: int, rank: int) -> list[tuple[int, int]]:
 def shares_by_speed(images_per_second: Sequence[float]) -> list[float]:
     """Shares of a global batch that let all ranks end at the same moment; they add up to 1."""
     mean = sum(images_per_second) / len(images_per_second)
-    speeds = [max(speed, SLOWEST * mean) for speed in images_per_second]
+    speeds = [min(max(speed, SLOWEST * mean), FASTEST * mean) for speed in images_per_second]
     return [speed / sum(speeds) for speed in speeds]

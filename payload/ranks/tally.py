@@ -29,7 +29,9 @@ class Tally:
         self.sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss, right answers
         self.count = 0
         self.forward_s = 0.0
-        """Seconds in forward passes of the training, in which a rank waits for no other."""
+        """Seconds in the forward passes that were timed."""
+        self.forward_count = 0
+        """Images in these."""
 
     def add(self, loss: Tensor, count: int, correct: Tensor | None = None) -> None:
         """Add a batch by the sum of its losses."""

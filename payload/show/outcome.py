@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keep.resume import unfinished
+from keep.weights import prefixed, save_model
 from pictures import draw_in_child
 from ranks.exact import checksum
 from ranks.predict import Predictions, predict
@@ -47,12 +48,14 @@ def finish(  # noqa: PLR0917  # each is another thing, and all are needed
 
     `began` is time.perf_counter() at the start of the program.
     """
+    dataset.train.let_go()
     predictions = predict(
         net.to(device), dataset.test, dataset.normalise, device=device, rank=rank, world=run.world
     )
     if journal is None:
         return
     write_file(run_dir / "predictions.csv", predictions.csv())
+    save_model(run_dir / "model.ckpt", prefixed(net), run)
     result = summary(run, training, journal, predictions, checksum(net.state_dict()))
     journal.text("result", "\n".join(f"- {key}: {value}" for key, value in result.items()))
     journal.close()

@@ -35,6 +35,7 @@ CASES: dict[str, tuple[list[str], list[str], int, str]] = {
     "rate": (["--model.lr", "-1"], ["--lr", "-1"], UNREADABLE, "-1"),
     "local": (["--local-sgd", "-1"], ["--local-sgd", "-1"], UNREADABLE, "-1"),
     "kept": (["--keep-checkpoints", "0"], ["--keep-checkpoints", "0"], UNREADABLE, "0"),
+    "steps": (["--trainer.max_steps", "10"], ["--max-steps", "10"], UNREADABLE, "max.steps"),
     "flag": (["--model.nett", "lenet"], ["--nett", "lenet"], UNREADABLE, "nett"),
 }  # fmt: skip
 

@@ -73,7 +73,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, text: str) -> N
     (tmp_path / "labels").write_bytes(content)
 
     with pytest.raises(DataError, match=f"labels {text}"):
-        data.read_idx(tmp_path / "labels")
+        data.map_idx(tmp_path / "labels")
 
 
 def test_images_without_labels_are_refused(tmp_path: Path) -> None:

@@ -97,6 +97,70 @@ def test_a_truncated_checkpoint_is_passed_over(tmp_path: Path, mnist_root: Path,
     assert (place / "epochs.jsonl").read_text().count(whole.result["weights_sha256"]) == 1
 
 
+def test_killed_after_the_last_checkpoint(tmp_path: Path, mnist_root: Path) -> None:
+    """All epochs are done and the files are not: resuming trains nothing and writes them."""
+    words = ["--data.root", str(mnist_root), "--trainer.max_epochs", "1"]
+    run = start(tmp_path, MAIN, *words).finish()
+    expected = run.result
+    for name in ("result.json", "model.ckpt", "predictions.csv"):
+        (run.run / name).unlink()
+
+    again = start(tmp_path, MAIN, *words, "--resume", "auto").finish()
+
+    same = ["weights_sha256", "steps", "epochs", "test_accuracy", "train_loss"]
+    assert {key: again.result[key] for key in same} == {key: expected[key] for key in same}
+    assert again.result["resumed_from_step"] == expected["steps"]
+    assert (again.run / "model.ckpt").exists()
+    assert (again.run / "predictions.csv").exists()
+
+
+def test_resumed_in_another_number_of_parts(tmp_path: Path, mnist_root: Path) -> None:
+    """Two batches of 64 per step, killed in an epoch; then one of 128: the rest of the images, the same curve."""
+    words = ["--data.root", str(mnist_root), "--trainer.max_epochs", "2", "--checkpoint-every", "0.3s"]
+    halves = [*words, "--data.batch_size", "64", "--trainer.accumulate_grad_batches", "2"]
+    whole = start(tmp_path / "whole", MAIN, *words, "--data.batch_size", "128")
+
+    cut = start(tmp_path / "cut", MAIN, *halves)
+    _kill(cut, cut.run / "checkpoints", 0.0)
+    run = start(tmp_path / "cut", MAIN, *words, "--data.batch_size", "128", "--resume", "auto").finish()
+
+    expected = whole.finish().result
+    assert run.result["resumed_from_step"] > 0
+    assert run.result["steps"] == expected["steps"]
+    assert run.result["train_loss"] == pytest.approx(expected["train_loss"], rel=0.05)
+
+
+def test_killed_five_times_at_any_moment(tmp_path: Path, mnist_root: Path) -> None:
+    """Also before the first checkpoint, and between two: the same weights in the end."""
+    words = ["--data.root", str(mnist_root), "--trainer.max_epochs", "4", "--checkpoint-every", "0.5s"]
+    began = time.monotonic()
+    whole = start(tmp_path / "whole", MAIN, *words).finish()
+    lasted_s = time.monotonic() - began
+    moments = [random.uniform(0, 0.6 * lasted_s) for _ in range(5)]
+    print("killed after so many seconds:", moments)
+    for moment in moments:
+        run = start(tmp_path / "cut", MAIN, *words, "--resume", "auto")
+        deadline = time.monotonic() + moment
+        while run.is_running() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        run.kill()
+    run = start(tmp_path / "cut", MAIN, *words, "--resume", "auto").finish()
+
+    assert run.result["weights_sha256"] == whole.result["weights_sha256"]
+    assert _predictions(run.run) == _predictions(whole.run)
+
+
+def test_three_ranks_resume_within_rounding(tmp_path: Path, mnist_root: Path) -> None:
+    """Sums of three may be added up in another order after a restart: 1e-6 of the loss, not more."""
+    words = ["--root", str(mnist_root), "--epochs", "2", "--batch-size", "64", "--net", "dense-128"]
+    whole = start(tmp_path / "whole", PLAIN, *words, world=3)
+    cut = start(tmp_path / "cut", PLAIN, *words, world=3)
+    _kill(cut, cut.run / "checkpoints", 0.0)
+    run = start(tmp_path / "cut", PLAIN, *words, "--resume", "auto", world=3).finish()
+
+    assert run.result["train_loss"] == pytest.approx(whole.finish().result["train_loss"], rel=1e-6)
+
+
 def _kill(run: Ranks, checkpoints: Path, moment_s: float, manifests: int = 1) -> None:
     """SIGKILL all ranks, `moment_s` seconds after they have completed so many more checkpoints."""
     known = set(checkpoints.glob("*.json"))
