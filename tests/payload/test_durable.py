@@ -134,3 +134,35 @@ def _python(script: str, *words: str, before: tuple[str, ...] = ()) -> subproces
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PAYLOAD)}
     return subprocess.run([*before, sys.executable, "-c", script, *words], env=environment, text=True,
                           capture_output=True, timeout=DEADLINE_S, check=False)  # fmt: skip
+
+
+PROGRAM = """
+import os, subprocess, sys
+program, place, root = sys.argv[1:4]
+os.makedirs(place + "/small")
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "none", place + "/small"], check=True)
+flags = {"main.py": ["--data.root", root, "--trainer.max_epochs", "3"], "torch_ddp.py": ["--root", root, "--epochs", "3"]}
+environment = {**os.environ, "HOTRUN_RUN_DIR": place + "/run", "HOTRUN_CHECKPOINT_DIR": place + "/small"}
+done = subprocess.run([sys.executable, program, *flags[program], "--keep-checkpoints", "1"], env=environment, text=True,
+                      capture_output=True)
+print(done.returncode, sorted(os.listdir(place + "/small")))
+print(done.stderr.strip())
+"""
+
+
+@pytest.mark.payload
+@pytest.mark.parametrize("program", ["main.py", "torch_ddp.py"])
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a small file system")
+def test_a_training_on_a_full_disk(tmp_path: Path, mnist_root: Path, program: str) -> None:
+    """The second checkpoint does not fit beside the first: exit code 1, one sentence, and the first is still complete."""
+    before = _namespace()
+    if not before:
+        pytest.skip("mount namespaces are not allowed here")
+    done = _python(PROGRAM, program, str(tmp_path / "place"), str(mnist_root), before=before)
+
+    assert done.returncode == 0, done.stderr
+    first, *sentence = done.stdout.splitlines()
+    assert first == "1 ['step-000000430.ckpt', 'step-000000430.json']"
+    assert len(sentence) == 1, done.stdout
+    assert "the checkpoint of step 860 can't be written: No space left on device" in sentence[0]
+    assert "step-000000430.ckpt of step 430 is still complete" in sentence[0]

@@ -137,3 +137,15 @@ def test_without_held_out_images_it_trains(tmp_path: Path, mnist_root: Path) -> 
     (row,) = run.rows
     assert float(row["images_per_second"]) * float(row["seconds"]) == pytest.approx(60_000, rel=1e-3)
     assert (row["val_loss"], row["val_accuracy"]) == ("", "")
+
+
+@pytest.mark.parametrize("program", [MAIN, PLAIN])
+def test_fashion_mnist_of_debian_trains(tmp_path: Path, fashion_root: Path, program: str) -> None:
+    """The files of Debian's package, one epoch: far above chance, and the data set's name in the result."""
+    words = ["--data.root", str(fashion_root), "--data.name", "fashion-mnist", "--trainer.max_epochs", "1"]
+    if program == PLAIN:
+        words = ["--root", str(fashion_root), "--data", "fashion-mnist", "--epochs", "1"]
+    run = start(tmp_path, program, *words).finish()
+
+    assert run.result["data"] == "fashion-mnist"
+    assert run.result["test_accuracy"] > 0.8
