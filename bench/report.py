@@ -33,13 +33,13 @@ HOW = """
 ## How it is measured
 
 - Contenders of a group run one after the other, A B, B A, A B …: a drift of the machine falls on all of
-  them. A ratio is taken within a round, both sides with the seed of the round, 1 to n. *reached* is the median of the rounds
-  (of accuracies the mean), *spread* the least and the greatest, *n* the rounds.
+  them. A ratio is taken within a round, both sides with the seed of the round, 1 to n. *reached* is the
+  median of the rounds (of accuracies the mean), *spread* the least and the greatest, *n* the rounds.
 - Each program runs as a process of its own. *training* are the seconds of the training steps alone, without
   start, evaluation and end; *process* is all of it. A peer's test accuracy is taken after each epoch, off its
-  clock, and off its process's time but for the last; ours is looked at once, after the last. A peer that never
-  came to 98 % counts with its whole training: the ratio is then a lower bound. All of ours train on all 60,000 images, as the peers do; the
-  Lightning tutorial alone holds 5,000 out.
+  clock, and off its process's time but for the last; ours is looked at once, after the last. A peer that
+  never came to 98 % counts with its whole training: the ratio is then a lower bound. All of ours train on
+  all 60,000 images, as the peers do; the Lightning tutorial alone holds 5,000 out.
 - Peak memory is the highest `VmHWM` of any process of a run.
 - 2 x 1 means two ranks with one thread each, over gloo on loopback unless a link is named. A named link is a
   cable between two network namespaces, shaped by `tc tbf` in both directions.
