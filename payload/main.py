@@ -47,7 +47,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.strategies import DDPStrategy
 from ranks import order
-from ranks.exact import DisagreementError, backend, from_rank_0
+from ranks.exact import DisagreementError, backend, from_rank_0, leave_group
 from ranks.settle import settle
 from recipe import ChoiceError, Run, check, one_thread_if_small, precision_of, recipe_of
 from show.outcome import Training, checkpoints_of, directory_of, finish, write_predictions
@@ -255,6 +255,7 @@ def main(arguments: list[str]) -> None:
                 "use_distributed_sampler": False,  # lit/images.py gives each rank its share
             },
         )
+        leave_group()
     except (SystemExit, KeyboardInterrupt) as error:
         if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
             sys.exit(130)  # which Lightning turns into 1

@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING
 
 import data
 import torch
-import torch.distributed as dist
 from keep.checkpoints import CheckpointError, read, save
 from keep.resume import start
 from keep.weights import load_weights
@@ -37,7 +36,15 @@ from nets import NETS, dropouts_of, reseed
 from plain.options import options_of
 from plain.state import State
 from ranks import local_sgd, order
-from ranks.exact import DisagreementError, backend, broadcast_buffers, checksum, from_rank_0, raise_together
+from ranks.exact import (
+    DisagreementError,
+    backend,
+    broadcast_buffers,
+    checksum,
+    from_rank_0,
+    leave_group,
+    raise_together,
+)
 from ranks.launch import join, launch, rank_of, world_of
 from ranks.settle import settle
 from ranks.tally import Score, Tally
@@ -237,8 +244,7 @@ def main(arguments: list[str]) -> int:
         write_predictions(run_dir, net, dataset, device=device, rank=rank_of(), world=world_of())
     else:
         train(run, dataset, options)
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    leave_group()
     return 0
 
 
