@@ -78,7 +78,7 @@ save(1, 75_000)
 if way == "limit":
     resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 if way == "read-only":
-    subprocess.run(["mount", "-o", "remount,ro", str(directory)], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(directory)], check=True)
 try:
     save(2, 10_000 if way == "read-only" else 250_000)
 except checkpoints.CheckpointError as error:
