@@ -54,8 +54,7 @@ def _lightning(turn: Turn, data: Path) -> dict[str, str]:
         "trainer.max_epochs": str(contender.epochs), "seed_everything": str(turn.seed),
         "trainer.accelerator": "cpu", "trainer.devices": str(contender.world),
         **({"trainer.strategy": "ddp"} if contender.world > 1 else {}),
-        **{key: str(value) for key, value in given.items() if value is not None},
-        **{key: str(value) for key, value in some.items() if value not in (0, 1)},
+        **_asked(given, some),
     }  # fmt: skip
 
 
@@ -67,9 +66,15 @@ def _plain(turn: Turn, data: Path) -> dict[str, str]:
         "net": contender.net, "data": "mnist", "root": str(data), "validation": "0",
         "epochs": str(contender.epochs), "seed": str(turn.seed), "device": "cpu",
         "world-size": "1" if contender.link else str(contender.world),
-        **{key: str(value) for key, value in given.items() if value is not None},
-        **{key: str(value) for key, value in some.items() if value not in (0, 1)},
+        **_asked(given, some),
     }  # fmt: skip
+
+
+def _asked(given: Mapping[str, object], some: Mapping[str, int]) -> dict[str, str]:
+    """Of `given` what is not None; of `some`, which say how often, what is more than once."""
+    asked = {key: value for key, value in given.items() if value is not None}
+    asked |= {key: value for key, value in some.items() if value not in (0, 1)}
+    return {key: str(value) for key, value in asked.items()}
 
 
 def _peer(turn: Turn, python: str, data: Path, *, is_quick: bool) -> list[str]:

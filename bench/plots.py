@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from typing import TYPE_CHECKING, Any
 
-from bench.table import BATCHES, COMPARISONS, LINKS, WAYS
-from bench.verdicts import MEASURES, Record, verdicts
+from bench.table import BATCHES, COMPARISONS, PLACES, WAYS
+from bench.verdicts import Record, median, runs_of, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +61,7 @@ def _ranks(records: Sequence[Record]) -> Any:
     lines: dict[int, list[tuple[int, float]]] = {}
     for world in (1, 2):
         points = [
-            (batch, _median(records, "ranks", f"{world} x 1, batch {batch}", "images_per_second"))
+            (batch, median(runs_of(records, "ranks", f"{world} x 1, batch {batch}"), "images_per_second"))
             for batch in batches
         ]
         lines[world] = [(batch, value) for batch, value in points if value is not None]
@@ -88,9 +87,8 @@ def _ranks(records: Sequence[Record]) -> Any:
 
 def _links(records: Sequence[Record]) -> Any:
     """Step time by link, a group of bars for each; the accuracy of each way stands in the legend."""
-    places = {"loopback": ("ways", "{}"), **{link: ("links", "{}, " + link) for link in LINKS}}
     bars = {
-        way: [_median(records, group, form.format(way), "step_ms") for group, form in places.values()]
+        way: [median(runs_of(records, group, way + suffix), "step_ms") for group, suffix in PLACES.values()]
         for way in WAYS
     }
     if not any(value for values in bars.values() for value in values):
@@ -98,30 +96,20 @@ def _links(records: Sequence[Record]) -> Any:
     figure = _figure(7.5, 4)
     axes = figure.subplots()
     for number, (way, values) in enumerate(bars.items()):
-        accuracy = _median(records, "ways", way, "accuracy_points")
+        accuracy = median(runs_of(records, "ways", way), "accuracy_points")
         label = way if accuracy is None else f"{way}: {accuracy:.2f} %"
         shades = (THEIRS, "#7fb3c4", "#3f8fa8", OURS)
-        at = [place + 0.2 * (number - 1.5) for place in range(len(places))]
+        at = [place + 0.2 * (number - 1.5) for place in range(len(PLACES))]
         color = shades[number % len(shades)]
         bars_drawn = axes.bar(at, [value or 0 for value in values], 0.18, color=color, label=label)
         axes.bar_label(bars_drawn, [f"{value:.0f}" if value else "" for value in values], fontsize=8)
-    axes.set_xticks(range(len(places)), list(places))
+    axes.set_xticks(range(len(PLACES)), list(PLACES))
     axes.set(
         ylabel="ms per forward and backward pass", title="2 x 1, mlp-512-256-128, 512 images per rank, fp32"
     )
     axes.legend(title="test accuracy after 5 epochs")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def _median(records: Sequence[Record], group: str, contender: str, measure: str) -> float | None:
-    values = [
-        MEASURES[measure](r)
-        for r in records
-        if (r["group"], r["contender"]) == (group, contender) and not r.get("reason")
-    ]
-    known = [value for value in values if value is not None]
-    return statistics.median(known) if known else None
 
 
 def _figure(width: float, height: float) -> Any:

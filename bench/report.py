@@ -7,8 +7,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.table import COMPARISONS, GROUPS, LINKS, WAYS
-from bench.verdicts import MEASURES, Record, Verdict, verdicts
+from bench.table import COMPARISONS, GROUPS, PLACES, WAYS
+from bench.verdicts import Record, Verdict, done, median, runs_of, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -131,11 +131,9 @@ def _group(
     """What each contender did, then what follows for the comparisons, with its cause."""
     own = [verdict for verdict in found if verdict.comparison.group == group.name]
     lines = [f"## {group.title}\n", f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
-    for contender in group.contenders:
-        key = (group.name, contender.name)
-        lines.append(
-            _contender(contender, [run for run in records if (run["group"], run["contender"]) == key])
-        )
+    lines += [
+        _contender(contender, runs_of(records, group.name, contender.name)) for contender in group.contenders
+    ]
     if own:
         lines += [
             "",
@@ -155,41 +153,34 @@ def _group(
 
 def _ways(records: Sequence[Record]) -> str:
     """What a way of sending less costs in accuracy, beside what it saves in time on each link."""
-    places = {"loopback": ("ways", ""), **{link: ("links", f", {link}") for link in LINKS}}
-    head = ["way", "accuracy after 5 epochs, %", *(f"{place}, ms" for place in places)]
+    head = ["way", "accuracy after 5 epochs, %", *(f"{place}, ms" for place in PLACES)]
     lines = ["Milliseconds per forward and backward pass of 512 images per rank:", ""]
     lines += [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for way in WAYS:
-        judged = [run for run in _done(records) if (run["group"], run["contender"]) == ("ways", way)]
-        cells = [way, _median(judged, "accuracy_points", ".2f", 1.0)]
-        for group, suffix in places.values():
-            key = (group, way + suffix)
-            timed = [run for run in _done(records) if (run["group"], run["contender"]) == key]
-            cells.append(_median(timed, "step_ms", ".1f", 1.0) or "not measured")
+        cells = [way, _cell(runs_of(records, "ways", way), "accuracy_points", ".2f")]
+        for group, suffix in PLACES.values():
+            timed = runs_of(records, group, way + suffix)
+            cells.append(_cell(timed, "step_ms", ".1f") or "not measured")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _done(runs: Sequence[Record]) -> list[Record]:
-    return [run for run in runs if not run.get("reason")]
-
-
 def _contender(contender: Contender, runs: Sequence[Record]) -> str:
-    done = _done(runs)
+    whole = done(runs)
     cells = [contender.name, f"{contender.world} x {contender.threads or 'own choice'}",
              str(contender.batch or "own choice"), str(contender.epochs)]  # fmt: skip
-    if done:
-        cells.append(str(done[-1].get("precision", contender.precision)))
-        cells += [_median(done, measure, form, factor) for measure, form, factor in SHOWN]
+    if whole:
+        cells.append(str(whole[-1].get("precision", contender.precision)))
+        cells += [_cell(whole, measure, form, factor) for measure, form, factor in SHOWN]
     else:
         reason = runs[-1]["reason"] if runs else "has not run"
         cells += [f"not measured: {reason}", *[""] * len(SHOWN)]
-    return f"| {' | '.join(cells)} | {len({run['round'] for run in done})} |"
+    return f"| {' | '.join(cells)} | {len({run['round'] for run in whole})} |"
 
 
-def _median(runs: Sequence[Record], measure: str, form: str, factor: float) -> str:
-    values: list[Any] = [value for run in runs if (value := MEASURES[measure](run)) is not None]
-    return format(factor * statistics.median(values), form) if values else ""
+def _cell(runs: Sequence[Record], measure: str, form: str, factor: float = 1.0) -> str:
+    value = median(runs, measure)
+    return "" if value is None else format(factor * value, form)
 
 
 def _title(verdict: Verdict) -> str:

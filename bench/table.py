@@ -17,6 +17,10 @@ LINKS = {  # name -> rate as tc writes it
     "1 Gbit/s": "1gbit",
     "100 Mbit/s": "100mbit",
 }
+PLACES = {  # where a way is timed -> its group there, what follows the way in its contender's name
+    "loopback": ("ways", ""),
+    **{link: ("links", f", {link}") for link in LINKS},
+}
 BATCHES = (64, 1024)  # local ones of the scaling plot, beside 512
 
 COURSE = Contender(name="", program="lightning", epochs=5, batch=512, world=2, precision=FP32, expected_s=14)

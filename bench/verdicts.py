@@ -46,6 +46,22 @@ MEASURES: dict[str, Callable[[Record], float | None]] = {
 }  # fmt: skip
 
 
+def runs_of(records: Iterable[Record], group: str, contender: str) -> list[Record]:
+    """Those of one contender, with the ones that failed."""
+    return [run for run in records if (run["group"], run["contender"]) == (group, contender)]
+
+
+def done(runs: Iterable[Record]) -> list[Record]:
+    """Those that came to their end."""
+    return [run for run in runs if not run.get("reason")]
+
+
+def median(runs: Iterable[Record], measure: str) -> float | None:
+    """Of the runs that came to their end and have this measure."""
+    values = [value for run in done(runs) if (value := MEASURES[measure](run)) is not None]
+    return statistics.median(values) if values else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What one comparison came to."""

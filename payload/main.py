@@ -30,29 +30,27 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lit import lean  # noqa: F401  # isort: skip  # before Lightning
 import torch
 from data import SPECS
-from keep.checkpoints import CheckpointError, read
-from keep.every import every
+from keep.checkpoints import read
+from keep.every import checkpoint_every
 from keep.weights import load_weights
-from lit.callbacks import Balance, LocalSGD, Report
 from lit.classifier import Classifier
-from lit.images import Images, ranks_on_this_node
-from lit.saving import Checkpoints
-from machine.memory import MemoryShortError
-from pytorch_lightning import Callback, LightningModule, Trainer
+from lit.images import Images
+from lit.start import Start
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.strategies import DDPStrategy
-from ranks import order
-from ranks.exact import DisagreementError, backend, from_rank_0, leave_group
-from ranks.settle import settle
-from recipe import ChoiceError, Run, check, one_thread_if_small, precision_of, recipe_of
-from show.outcome import Training, checkpoints_of, directory_of, finish, write_predictions
-from show.report import ReportError, run_directory
-from sources.files import DataError
+from ranks.exact import from_rank_0, leave_group
+from recipe import ChoiceError, check, one_thread_if_small, precision_of, recipe_of
+from show.ending import exit_codes
+from show.outcome import Training, finish, write_predictions
+from show.report import run_directory
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Trainer
 
 SEED = 1
 ALIASES = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}  # of --trainer.precision
@@ -114,10 +112,7 @@ class Program(LightningCLI):  # type: ignore[misc]  # Lightning has no types
         """Fill in what the net's recipe and this machine decide; ChoiceError for what no run can have."""
         asked = self.config[self.subcommand]
         recipe = recipe_of(asked.model.net)
-        try:
-            self.every = every(asked.checkpoint_every)
-        except ValueError as error:
-            raise ChoiceError(f"--checkpoint-every {error}") from error
+        self.every = checkpoint_every(asked.checkpoint_every)
         self.reasons = {}
         for key, place, value in (("batch_size", asked.data, recipe.batch_size),
                                   ("max_epochs", asked.trainer, recipe.epochs)):  # fmt: skip
@@ -146,13 +141,14 @@ class Program(LightningCLI):  # type: ignore[misc]  # Lightning has no types
         # NOTE: Lightning 2.6 makes all ranks wait for each other in each step to tell them of a SIGTERM (its
         # issue 21487); a launcher stops all ranks by itself. Can go when its pull request 21640 is in.
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # noqa: SLF001
-        trainer.callbacks.insert(0, Start(self))
+        self.start = Start(self.config[self.subcommand], self.every, self.reasons, STARTED)
+        trainer.callbacks.insert(0, self.start)
         return trainer
 
     def after_fit(self) -> None:
         """The test images once, then the files. All ranks run this."""
         trainer, start = self.trainer, self.start
-        report: Report = start.report
+        report = start.report
         training = Training(steps=trainer.global_step, images=report.images,
                             resumed_from=start.checkpoints.resumed_from,
                             start_seconds=report.start_seconds)  # fmt: skip
@@ -166,54 +162,6 @@ class Program(LightningCLI):  # type: ignore[misc]  # Lightning has no types
         write_predictions(from_rank_0(lambda: run_directory(name)), self.model.net, self.datamodule.dataset,
                           device=trainer.strategy.root_device, rank=trainer.global_rank,
                           world=trainer.world_size)  # fmt: skip
-
-
-class Start(Callback):  # type: ignore[misc]  # as above
-    """What is settled when the ranks have met and before any trains: the run, its place, equal beginnings."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        program.start = self
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """All ranks; barriers. Raises what `settle` raises, and ReportError."""
-        if stage != "fit":
-            return
-        data, options = trainer.datamodule, self.program.config[self.program.subcommand]
-        run, neighbours = self.resolve(trainer, pl_module, data), ranks_on_this_node(trainer.num_devices)
-        run = settle(
-            run, pl_module.net, data.dataset, ranks_on_node=neighbours, low_memory=options.low_memory
-        )
-        trainer.accumulate_grad_batches *= run.micro_batches
-        if isinstance(trainer.limit_train_batches, int):  # of these batches as they were asked for
-            trainer.limit_train_batches *= run.micro_batches
-        data.run, self.run, pl_module.seed = run, run, run.seed
-        self.run_dir = from_rank_0(lambda: directory_of(run, options.resume))
-        self.report = Report(self.run_dir, STARTED)
-        self.checkpoints = Checkpoints(
-            self.report, checkpoints_of(self.run_dir), self.program.every, options.keep_checkpoints,
-            options.resume, lambda text: print(text, flush=True),
-        )  # fmt: skip
-        first = [LocalSGD(run.local_sgd)] if run.local_sgd else []
-        first += [Balance()] if run.balance == "measured" else []
-        trainer.callbacks[1:1] = [*first, self.report, self.checkpoints]
-        if trainer.is_global_zero:
-            print(run, flush=True)
-
-    def resolve(self, trainer: Trainer, module: LightningModule, data: Images) -> Run:
-        """All that was asked for or chosen, now that the number of ranks is known."""
-        accumulate = trainer.accumulate_grad_batches
-        lr = module.lr_of(data.batch_size * accumulate * trainer.world_size)
-        options = self.program.config[self.program.subcommand]
-        return Run(
-            trainer="lightning", net=module.name, data=data.name, validation=data.validation, seed=data.seed,
-            epochs=trainer.max_epochs, world=trainer.world_size, batch_size=data.batch_size,
-            accumulate=accumulate, lr=lr,
-            weight_decay=module.weight_decay, precision=str(trainer.precision), local_sgd=options.local_sgd,
-            limit=trainer.limit_train_batches, balance=data.balance, backend=backend(),
-            device=str(trainer.strategy.root_device), threads=torch.get_num_threads(),
-            reasons=self.program.reasons,
-        )  # fmt: skip
 
 
 def flags_of(asked: Any) -> dict[str, tuple[str, Any]]:
@@ -239,7 +187,7 @@ def main(arguments: list[str]) -> None:
         logging.getLogger(talkative).setLevel(logging.WARNING)
     # NOTE: Lightning 2.6 asks torch 2.15 for LeafSpec, every rank says so; can go with the next Lightning.
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
-    try:
+    with exit_codes():
         Program(
             Classifier,
             Images,
@@ -256,15 +204,6 @@ def main(arguments: list[str]) -> None:
             },
         )
         leave_group()
-    except (SystemExit, KeyboardInterrupt) as error:
-        if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
-            sys.exit(130)  # which Lightning turns into 1
-        raise
-    except (ChoiceError, order.OrderError) as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except (DataError, DisagreementError, ReportError, CheckpointError, MemoryShortError) as error:
-        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -31,26 +31,18 @@ import torch
 from keep.checkpoints import CheckpointError, read, save
 from keep.resume import start
 from keep.weights import load_weights
-from machine.memory import MemoryShortError
 from nets import NETS, dropouts_of, reseed
 from plain.options import options_of
 from plain.state import State
 from ranks import local_sgd, order
-from ranks.exact import (
-    DisagreementError,
-    backend,
-    broadcast_buffers,
-    checksum,
-    from_rank_0,
-    leave_group,
-    raise_together,
-)
-from ranks.launch import join, launch, rank_of, world_of
+from ranks.exact import backend, broadcast_buffers, from_rank_0, leave_group, raise_together
+from ranks.launch import join, launch, rank_of, ranks_on_this_node, world_of
 from ranks.settle import settle
 from ranks.tally import Score, Tally
-from recipe import BETAS, ChoiceError, Run, one_thread_if_small, precision_of, recipe_of, scaled_lr, schedule
-from show.outcome import Training, checkpoints_of, directory_of, finish, write_predictions
-from show.report import Epoch, Journal, ReportError, progress, run_directory
+from recipe import BETAS, Run, one_thread_if_small, precision_of, recipe_of, scaled_lr, schedule
+from show.ending import exit_codes
+from show.outcome import Training, checkpoints_of, directory_of, finish, row, write_predictions
+from show.report import Journal, ReportError, progress, run_directory
 from sources.files import DataError
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -66,8 +58,7 @@ def train(run: Run, dataset: data.DataSet, options: argparse.Namespace) -> None:
     rank, device = rank_of(), torch.device(run.device)
     torch.manual_seed(run.seed)
     net = NETS[run.net](dataset.spec.shape, len(dataset.spec.classes)).to(device)
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    run = settle(run, net, dataset, ranks_on_node=local, low_memory=options.low_memory)
+    run = settle(run, net, dataset, ranks_on_node=ranks_on_this_node(), low_memory=options.low_memory)
     run_dir = from_rank_0(lambda: directory_of(run, options.resume))
     if rank == 0:
         print(run, flush=True)
@@ -90,7 +81,8 @@ def train(run: Run, dataset: data.DataSet, options: argparse.Namespace) -> None:
         is_due = options.every.is_due(epoch_ended=True, epoch=epoch + 1, seconds=waited_s)
         try:
             if journal:  # rank 0 alone
-                journal.add(row(state, score, judged, seconds))
+                journal.add(row(state.epoch, score, judged, seconds, net=state.net,
+                                optimizer=state.optimizer))  # fmt: skip
             if journal and (is_due or epoch + 1 == run.epochs):
                 save(keeps, state.checkpoint(steps, journal.plain()), step=state.epoch * steps,
                      epoch=state.epoch, run=run.fingerprint, keep=options.keep_checkpoints)  # fmt: skip
@@ -184,16 +176,6 @@ def judge(run: Run, net: nn.Module, dataset: data.DataSet) -> Score | None:
     return tally.total()
 
 
-def row(state: State, score: Score, judged: Score | None, seconds: float) -> Epoch:
-    """The epoch that has just ended, for the journal."""
-    return Epoch(
-        epoch=state.epoch, train_loss=score.loss, seconds=seconds, images_per_second=score.count / seconds,
-        val_loss=judged.loss if judged else None, val_accuracy=judged.accuracy if judged else None,
-        learning_rate=float(state.optimizer.param_groups[0]["lr"]),
-        weights_sha256=checksum(state.net.state_dict()),
-    )  # fmt: skip
-
-
 def say(text: str) -> None:
     """Of use in every rank's log."""
     print(text, flush=True)
@@ -249,12 +231,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
+    with exit_codes():
         sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (ChoiceError, order.OrderError) as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except (DataError, DisagreementError, ReportError, CheckpointError, MemoryShortError) as error:
-        sys.exit(str(error))

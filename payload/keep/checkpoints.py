@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
+from sources.files import digest
 
-from keep.durable import beside, make_directory, remove_abandoned, sha256, sync_directory
+from keep.durable import beside, make_directory, remove_abandoned, sync_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,10 +136,10 @@ def verified(path: Path, run: Run | None) -> Checkpoint:
         found = path.stat().st_size
         if found != checkpoint.bytes:
             raise CheckpointError(f"{path} is truncated: {found:,} of {checkpoint.bytes:,} bytes are there")
-        digest = sha256(path)
+        sha256 = digest(path)
     except OSError as error:
         raise CheckpointError(f"{path} can't be read: {error.strerror or error}") from error
-    if digest != checkpoint.sha256:
+    if sha256 != checkpoint.sha256:
         raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one in {path.stem}.json")
     return checkpoint
 

@@ -79,15 +79,6 @@ class HashedFile:
             raise self.error
 
 
-def sha256(path: Path) -> str:
-    """Of a file's content, in hexadecimal. Raises OSError."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def make_directory(directory: Path) -> None:
     """Make a directory and those above it, durably. Raises OSError."""
     missing = [path for path in (directory, *directory.parents) if not path.exists()]

@@ -6,6 +6,8 @@ import difflib
 import re
 from dataclasses import dataclass
 
+from recipe import ChoiceError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Every:
@@ -19,6 +21,14 @@ class Every:
         if self.epochs:
             return epoch_ended and epoch % self.epochs == 0
         return seconds >= self.seconds
+
+
+def checkpoint_every(text: str) -> Every:
+    """What the flag of that name was given, as `every` reads it. ChoiceError for what is no interval."""
+    try:
+        return every(text)
+    except ValueError as error:
+        raise ChoiceError(f"--checkpoint-every {error}") from error
 
 
 _UNITS = {"s": 1, "sec": 1, "min": 60, "h": 3600}

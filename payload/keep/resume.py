@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 import torch.distributed as dist
+from sources.files import digest
 
 from keep.checkpoints import Checkpoint, CheckpointError, Run, Say, declare, free_path, newest, read, verified
-from keep.durable import beside, make_directory, sha256
+from keep.durable import beside, make_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,9 +149,8 @@ def _undeclared(path: Path, key: str, run: Run) -> Checkpoint:
     step, epoch = state.get("global_step"), state.get("epoch")
     if not isinstance(step, int) or not isinstance(epoch, int):
         raise CheckpointError(f"{key} {path} is no checkpoint of a training: it has no global_step and epoch")
-    return Checkpoint(
-        path=path, bytes=path.stat().st_size, sha256=sha256(path), step=step, epoch=epoch, run=run
-    )
+    return Checkpoint(path=path, bytes=path.stat().st_size, sha256=digest(path), step=step, epoch=epoch,
+                      run=run)  # fmt: skip
 
 
 def _place(directory: Path) -> tuple[str, ...]:

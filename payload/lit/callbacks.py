@@ -1,7 +1,7 @@
 """What happens around Lightning's training: start, epochs, averages and shares, checkpoints.
 
-Each is a callback of its own; `main.py` lists them in the order in which they act: LocalSGD, Balance, Report,
-then Checkpoints (lit/saving.py). Rank 0 prints and writes.
+Each is a callback of its own; lit/start.py lists them in the order in which they act: LocalSGD, Balance,
+Report, then Checkpoints (lit/saving.py). Rank 0 prints and writes.
 """
 
 # ruff: noqa: ARG002, D102 -- Lightning's hooks have its names and arguments
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from ranks import local_sgd
-from ranks.exact import broadcast_buffers, checksum, gather_numbers
+from ranks.exact import broadcast_buffers, gather_numbers
 from ranks.order import shares_by_speed
 from ranks.tally import Score, Tally
-from show.report import Epoch, Journal, ReportError, progress
+from show.outcome import row
+from show.report import Journal, ReportError, progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,13 +78,8 @@ class Report(Callback):  # type: ignore[misc]  # Lightning has no types
         self.images += score.count
         if self.journal is None:
             return
-        judged, rates = self._judged, trainer.optimizers[0].param_groups[0]
-        epoch = Epoch(
-            epoch=trainer.current_epoch + 1, train_loss=score.loss, seconds=seconds,
-            val_loss=judged.loss if judged else None, val_accuracy=judged.accuracy if judged else None,
-            images_per_second=score.count / seconds, learning_rate=float(rates["lr"]),
-            weights_sha256=checksum(pl_module.net.state_dict()),
-        )  # fmt: skip
+        epoch = row(trainer.current_epoch + 1, score, self._judged, seconds, net=pl_module.net,
+                    optimizer=trainer.optimizers[0])  # fmt: skip
         try:
             self.journal.add(epoch)
         except ReportError as error:

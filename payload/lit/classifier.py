@@ -44,7 +44,6 @@ class Classifier(LightningModule):  # type: ignore[misc]  # Lightning has no typ
         self.net = NETS[net](spec.shape, len(spec.classes))
         self.dropouts = dropouts_of(self.net)
         self.tally = Tally(torch.device("cpu"))
-        self.seed = 0
 
     def forward(self, images_NCHW: Tensor) -> Tensor:  # noqa: N803  # shape suffix
         """Logits, N x K, of normalised images."""
@@ -55,7 +54,8 @@ class Classifier(LightningModule):  # type: ignore[misc]  # Lightning has no typ
         """Loss of this rank's part of a step; the images are floats by now (lit/images.py)."""
         images_NCHW, labels_N, weight = batch
         if self.dropouts:
-            reseed(self.dropouts, (self.seed, self.current_epoch, batch_idx, self.global_rank))
+            seed = self.trainer.datamodule.run.seed
+            reseed(self.dropouts, (seed, self.current_epoch, batch_idx, self.global_rank))
         logits_NK = self._timed(images_NCHW) if batch_idx % 8 == 0 else self.net(images_NCHW)
         loss = cross_entropy(logits_NK, labels_N, reduction="sum")
         self.tally.add(loss, len(labels_N))

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -115,11 +114,3 @@ class Resumable(Batches):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         pass
-
-
-def ranks_on_this_node(devices: object) -> int:
-    """How many ranks share this machine's memory: the launcher's word, else Lightning's `devices`."""
-    given = os.environ.get("LOCAL_WORLD_SIZE", "")
-    if given.isdigit():
-        return int(given)
-    return int(devices) if isinstance(devices, int) or (isinstance(devices, str) and devices.isdigit()) else 1

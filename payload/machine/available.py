@@ -1,4 +1,4 @@
-"""What the machine says -> bytes that a rank may still take. Only Linux says it; no torch.
+"""What the machine says -> bytes that a rank has taken and may still take. Only Linux says it all; no torch.
 
 Machine and control groups are shared by the ranks of a node; limits (RLIMIT_AS, RLIMIT_DATA) are each
 process's own.
@@ -6,6 +6,7 @@ process's own.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,20 @@ def available_bytes(ranks_on_node: int, root: Path = Path("/")) -> int | None:
 def resident_bytes(root: Path = Path("/")) -> int | None:
     """What this process has resident now; None where the system does not say."""
     return _kib(_text(root / "proc/self/status"), "VmRSS:")
+
+
+def peak_rss_bytes() -> int | None:
+    """The most memory this process had resident, None where the system does not say.
+
+    Linux's own figure first: getrusage's is inherited from a bigger parent.
+    """
+    peak = _kib(_text(Path("/proc/self/status")), "VmHWM:")
+    if peak is not None or sys.platform == "win32":
+        return peak
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def machine_bytes(meminfo: str) -> int | None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from data import SPECS
 from keep.checkpoints import read
-from keep.every import every
+from keep.every import checkpoint_every
 from nets import NETS
-from recipe import PRECISIONS, ChoiceError, check, recipe_of
+from recipe import PRECISIONS, check, recipe_of
 
 
 def options_of(arguments: list[str]) -> argparse.Namespace:
@@ -26,10 +26,7 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
         "accumulate": ("--accumulate", options.accumulate), "local_sgd": ("--local-sgd", options.local_sgd),
         "keep": ("--keep-checkpoints", options.keep_checkpoints),
     }, SPECS)  # fmt: skip
-    try:
-        options.every = every(options.checkpoint_every)
-    except ValueError as error:
-        raise ChoiceError(f"--checkpoint-every {error}") from error
+    options.every = checkpoint_every(options.checkpoint_every)
     return options
 
 

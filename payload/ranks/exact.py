@@ -62,6 +62,15 @@ def gather_numbers(numbers: list[float]) -> list[list[float]]:
     return [part.tolist() for part in parts]
 
 
+def summed(mine: Tensor) -> Tensor:
+    """The sum of the tensors of all ranks, on every rank; `mine` may be overwritten."""
+    if not is_distributed():
+        return mine
+    there = mine.to(device_of_group())
+    dist.all_reduce(there)
+    return there
+
+
 def agree(what: str, digest: str) -> None:
     """Raise DisagreementError, on every rank, unless all have the same digest (hexadecimal) of `what`."""
     words = list(map(float, struct.unpack(">8I", bytes.fromhex(digest))))  # 32 bits fit a float64 exactly

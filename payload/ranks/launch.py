@@ -14,6 +14,8 @@ import torch
 import torch.distributed as dist
 from recipe import ChoiceError
 
+from ranks.exact import is_distributed
+
 MEET_S = 1200.0  # longer than the 900 s that a process waits for another one to fetch the data
 END_S = 5.0  # for a rank to end by itself once another has failed
 POLL_S = 0.05
@@ -90,9 +92,15 @@ def join(device: str) -> torch.device:
 
 def rank_of() -> int:
     """This process's number, 0 to `world_of` - 1."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    return dist.get_rank() if is_distributed() else 0
 
 
 def world_of() -> int:
     """How many processes train as one."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    return dist.get_world_size() if is_distributed() else 1
+
+
+def ranks_on_this_node(otherwise: int = 1) -> int:
+    """How many ranks share this machine: the launcher's word, `otherwise` where none gave it."""
+    given = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return int(given) if given.isdigit() else otherwise

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ranks.exact import device_of_group, is_distributed
+from ranks.exact import is_distributed, summed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,8 +26,7 @@ def average(tensors: Iterable[Tensor]) -> None:
     every = [tensor for tensor in tensors if tensor.is_floating_point()]
     if not is_distributed() or not every:
         return
-    flat = torch.cat([tensor.detach().reshape(-1) for tensor in every]).to(device_of_group())
-    dist.all_reduce(flat)
+    flat = summed(torch.cat([tensor.detach().reshape(-1) for tensor in every]))
     flat /= dist.get_world_size()
     with torch.no_grad():
         sizes = [tensor.numel() for tensor in every]

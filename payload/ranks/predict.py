@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ranks.exact import DisagreementError, broadcast_buffers, device_of_group, is_distributed
+from ranks.exact import DisagreementError, broadcast_buffers, summed
 from ranks.order import judged_chunks
 
 if TYPE_CHECKING:
@@ -81,22 +80,14 @@ def predict(
             columns = (labels_N, classes_N, probabilities_N, torch.ones_like(labels_N))
             found[:, first:end] = torch.stack([column.double() for column in columns]).cpu()
             loss += cross_entropy(logits_NK, labels_N, reduction="sum").double().cpu()
-    labels, classes, probabilities, times = _added(found)
+    labels, classes, probabilities, times = summed(found).cpu()
     if not bool((times == 1).all()):
         strays = int((times != 1).sum())
         raise DisagreementError(
             f"{strays:,} of {len(table):,} images were not predicted exactly once over {world} ranks"
         )
     return Predictions(labels=labels.long(), classes=classes.long(), probabilities=probabilities.float(),
-                       loss=float(_added(loss)) / max(1, len(table)))  # fmt: skip
-
-
-def _added(mine: Tensor) -> Tensor:
-    if not is_distributed():
-        return mine
-    there = mine.to(device_of_group())
-    dist.all_reduce(there)
-    return there.cpu()
+                       loss=float(summed(loss)) / max(1, len(table)))  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
-from ranks.exact import device_of_group, is_distributed
+from ranks.exact import summed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +41,5 @@ class Tally:
 
     def total(self) -> Score:
         """The score over all ranks: a barrier, all ranks must call it."""
-        sums = torch.cat([self.sums, self.sums.new_tensor([self.count])]).to(device_of_group())
-        if is_distributed():
-            dist.all_reduce(sums)
-        loss, correct, count = sums.tolist()
+        loss, correct, count = summed(torch.cat([self.sums, self.sums.new_tensor([self.count])])).tolist()
         return Score(loss=loss / max(count, 1), accuracy=correct / max(count, 1), count=int(count))

@@ -12,7 +12,6 @@ import json
 import math
 import os
 import platform
-import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -181,24 +180,6 @@ def versions() -> dict[str, str]:
     """What a figure depends on."""
     packages = {name: version(name) for name in ("torch", "torchvision", "pytorch-lightning", "numpy")}
     return {"python": platform.python_version(), **packages}
-
-
-def peak_rss_bytes() -> int | None:
-    """The most memory this process had resident, None where the system does not say.
-
-    Linux's own figure first: getrusage's is inherited from a bigger parent.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        for row in status.read_text().splitlines():
-            if row.startswith("VmHWM:"):
-                return int(row.split()[1]) * 1024
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def run_directory(name: str) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import struct
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from sources import mirrors
 from sources.arrays import ArraysOnly
-from sources.files import SUMS, Collection, DataError, Say, digest, obtain
+from sources.files import SUMS, Collection, DataError, Say, digest, idx_header, obtain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,8 +82,8 @@ def _convert(batches: list[Path], images: Path, labels: Path) -> None:
             file.write(pixels)
             all_labels += batch_labels
         file.seek(0)
-        file.write(struct.pack(">IIIII", 2052, len(all_labels), 3, 32, 32))
-    labels.write_bytes(struct.pack(">II", 2049, len(all_labels)) + all_labels)
+        file.write(idx_header(len(all_labels), 3, 32, 32))
+    labels.write_bytes(idx_header(len(all_labels)) + all_labels)
 
 
 def read_batch(path: Path) -> tuple[bytes, bytes]:

@@ -13,7 +13,6 @@ import gzip
 import hashlib
 import os
 import shutil
-import struct
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sources.arrays import ArraysOnly
-from sources.files import DataError
+from sources.files import DataError, idx_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,11 +53,11 @@ def write_idx(pairs: Any, directory: Path) -> None:
     for prefix, parts in (("train", (train, validation)), ("t10k", (test,))):
         count = sum(len(labels) for _, labels in parts)
         with (directory / f"{prefix}-images-idx3-ubyte").open("wb") as file:
-            file.write(struct.pack(">IIII", 2051, count, 28, 28))
+            file.write(idx_header(count, 28, 28))
             for images, _ in parts:
                 file.write(_as_bytes(images))
         with (directory / f"{prefix}-labels-idx1-ubyte").open("wb") as file:
-            file.write(struct.pack(">II", 2049, count))
+            file.write(idx_header(count))
             for _, labels in parts:
                 file.write(labels.astype(np.uint8).tobytes())
 

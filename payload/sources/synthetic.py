@@ -12,13 +12,12 @@ N images, K classes, S shifts, H x W = P pixels.
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sources import mnist
-from sources.files import Collection, Say, obtain
+from sources.files import Collection, Say, idx_header, obtain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,8 +62,8 @@ def make(directory: Path, say: Say) -> None:
             (directory / f"{prefix}-images-idx3-ubyte").open("wb") as images,
             (directory / f"{prefix}-labels-idx1-ubyte").open("wb") as labels,
         ):
-            images.write(struct.pack(">IIII", 2051, count, SIDE, SIDE))
-            labels.write(struct.pack(">II", 2049, count))
+            images.write(idx_header(count, SIDE, SIDE))
+            labels.write(idx_header(count))
             for _ in range(count // CHUNK):
                 images_NP, labels_N = _chunk(stream, patterns_KSP, CHUNK)
                 images.write(images_NP.tobytes())

@@ -1,4 +1,4 @@
-"""A collection of four small files, and ways that deliver them or don't."""
+"""A collection of four small files, and ways that deliver them or don't; what a file and a directory hold."""
 
 from __future__ import annotations
 
@@ -49,3 +49,13 @@ def never(directory: Path, say: Say) -> None:
 def content_of(place: Path) -> dict[str, bytes]:
     """The files in a directory."""
     return {name: (place / name).read_bytes() for name in NAMES}
+
+
+def listing(directory: Path) -> list[str]:
+    """The names in a directory, sorted."""
+    return sorted(path.name for path in directory.iterdir())
+
+
+def md5_of(content: bytes) -> str:
+    """As torchvision knows files by it."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

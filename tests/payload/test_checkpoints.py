@@ -13,6 +13,8 @@ import torch
 from keep import checkpoints
 from keep.checkpoints import Checkpoint, CheckpointError
 
+from tests.payload.small import listing
+
 RUN = {"net": "mlp-512", "seed": 1, "sizes": (784, 512)}
 
 
@@ -30,10 +32,6 @@ def _steps(directory: Path, run: checkpoints.Run = RUN) -> list[int]:
     return [found.step for found in checkpoints.complete(directory, run, lambda _: None)]
 
 
-def _names(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
-
-
 def test_what_is_saved_is_read(tmp_path: Path) -> None:
     """A checkpoint comes back as it was, with step, epoch and run in a manifest; nothing else is left."""
     saved = _save(tmp_path / "new", 430)
@@ -45,7 +43,7 @@ def test_what_is_saved_is_read(tmp_path: Path) -> None:
     state = checkpoints.read(found.path)
     assert state["global_step"] == 430
     assert torch.equal(state["weights"], _state(430)["weights"])
-    assert _names(tmp_path / "new") == ["step-000000430.ckpt", "step-000000430.json"]
+    assert listing(tmp_path / "new") == ["step-000000430.ckpt", "step-000000430.json"]
     manifest = json.loads((tmp_path / "new" / "step-000000430.json").read_text())
     assert list(manifest) == ["schema", "file", "bytes", "sha256", "step", "epoch", "run"]
     assert manifest["bytes"] == saved.path.stat().st_size
@@ -63,8 +61,8 @@ def test_the_newest_are_kept(tmp_path: Path) -> None:
 
     assert _steps(tmp_path) == [500, 40, 30]
     assert _steps(tmp_path, {**RUN, "net": "lenet"}) == [2]
-    assert {"epoch=1-step=5.ckpt", "notes.json"} <= set(_names(tmp_path))
-    assert len(_names(tmp_path)) == 2 + 2 * 4
+    assert {"epoch=1-step=5.ckpt", "notes.json"} <= set(listing(tmp_path))
+    assert len(listing(tmp_path)) == 2 + 2 * 4
 
 
 def test_a_step_is_saved_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +85,7 @@ def test_a_step_is_saved_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert [
         checkpoints.read(found.path)["again"] for found in checkpoints.complete(tmp_path, RUN, print)
     ] == [True]
-    assert len(_names(tmp_path)) == 2
+    assert len(listing(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, -1])
@@ -158,7 +156,7 @@ def test_leftovers_go(tmp_path: Path) -> None:
 
     saved = _save(tmp_path, 10)
 
-    assert _names(tmp_path) == sorted([*stays, saved.path.name, "step-000000010.json"])
+    assert listing(tmp_path) == sorted([*stays, saved.path.name, "step-000000010.json"])
 
 
 def _orphan(directory: Path, name: str) -> Path:

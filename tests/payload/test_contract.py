@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from cloud.node.engines import Place, torchrun_environment
+from tests.payload.pages import table
 
 ROOT = Path(__file__).resolve().parents[2]
 PAYLOAD = ROOT / "payload"
@@ -28,16 +29,9 @@ def _table() -> dict[str, str]:
     return {name: setter for names, setter in rows for name in re.findall(r"`([A-Z_]+)`", names)}
 
 
-def _rows(head: str) -> list[list[str]]:
-    """Cells of the table whose first heading is `head`."""
-    lines = TEXT.partition(f"| {head} |")[2].partition("\n\n")[0].splitlines()[2:]
-    assert lines, head
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
 def _keys(head: str) -> list[str]:
     """Names in the first column of that table."""
-    return [name for row in _rows(head) for name in re.findall(r"`(\w+)`", row[0])]
+    return [name for row in table(TEXT, head) for name in re.findall(r"`(\w+)`", row[0])]
 
 
 def _environment_reads(source: str) -> set[str]:
@@ -105,7 +99,7 @@ def test_the_columns_of_the_epochs() -> None:
     from show.report import COLUMNS, Epoch
 
     assert _keys("key of `epochs.jsonl`") == [field.name for field in dataclasses.fields(Epoch)]
-    in_csv = [row[0].strip("`") for row in _rows("key of `epochs.jsonl`") if row[1] == "yes"]
+    in_csv = [row[0].strip("`") for row in table(TEXT, "key of `epochs.jsonl`") if row[1] == "yes"]
     assert in_csv == list(COLUMNS)
 
 
@@ -115,7 +109,7 @@ def test_the_columns_of_the_predictions() -> None:
 
     none = torch.ones(0)
     header = Predictions(labels=none, classes=none, probabilities=none, loss=0.0).csv().decode().strip()
-    row = next(row for row in _rows("file") if row[0] == "`predictions.csv`")
+    row = next(row for row in table(TEXT, "file") if row[0] == "`predictions.csv`")
 
     assert re.findall(r"`(\w+)`", row[1]) == header.split(",")
 

