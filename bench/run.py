@@ -19,7 +19,7 @@ from bench.commands import command, environment, fingerprint, rank_environment
 from bench.table import LINKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bench.plan import Turn
 
@@ -66,19 +66,20 @@ def impossible(turn: Turn) -> str:
 def _measure(turn: Turn, data: Path, place: Path, *, is_quick: bool) -> dict[str, Any]:
     deadline_s = max(LEAST_DEADLINE_S, PATIENCE * turn.contender.expected_s)
     argv = command(turn, sys.executable, data, is_quick=is_quick)
-    with (place / "output").open("wb") as output, _started(turn, argv, place, output.fileno()) as processes:
+    with _started(turn, argv, place) as processes:
         began = time.monotonic()
-        peak, is_late = _wait(processes, began + deadline_s)
+        peak, codes = _wait(processes, began + deadline_s)
         wall = time.monotonic() - began
-    text = (place / "output").read_text(encoding="utf-8", errors="replace")
-    codes = [process.returncode for process in processes]
-    if is_late:
-        return {"reason": f"not done after {deadline_s:.0f} s", "output": text[-TAIL:]}
-    if any(codes):
-        return {"reason": f"exit code {next(filter(None, codes))}", "output": text[-TAIL:]}
-    content = _result(turn, text, place)
+    texts = [_output(place, rank).read_text(encoding="utf-8", errors="replace") for rank in range(len(codes))]
+    guilty = [rank for rank, code in enumerate(codes) if code] or [
+        rank for rank, code in enumerate(codes) if code is None
+    ]
+    if guilty:
+        output = "\n".join(texts[rank][-TAIL:] for rank in guilty)
+        return {"reason": failure(codes, deadline_s), "output": output}
+    content = _result(turn, texts[0], place)
     if content is None:
-        return {"reason": "no result was written", "output": text[-TAIL:]}
+        return {"reason": "no result was written", "output": texts[0][-TAIL:]}
     kept = {key: content[key] for key in KEPT if content.get(key) is not None}
     return {
         **kept,
@@ -87,10 +88,20 @@ def _measure(turn: Turn, data: Path, place: Path, *, is_quick: bool) -> dict[str
     }
 
 
+def failure(codes: Sequence[int | None], deadline_s: float) -> str:
+    """What went wrong, from the codes that processes ended with by themselves, in the order of their ranks.
+
+    None: it still ran at the deadline, or when another one failed.
+    """
+    ends = {rank: f"exit code {code}" if code > 0 else signal.Signals(-code).name
+            for rank, code in enumerate(codes) if code}  # fmt: skip
+    if not ends:
+        return f"not done after {deadline_s:.0f} s"
+    return ", ".join(f"rank {rank}: {end}" if len(codes) > 1 else end for rank, end in ends.items())
+
+
 @contextlib.contextmanager
-def _started(
-    turn: Turn, argv: list[str], place: Path, output: int
-) -> Iterator[list[subprocess.Popen[bytes]]]:
+def _started(turn: Turn, argv: list[str], place: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     """The processes, in sessions of their own: one, or one per end of a cable. None outlives the block."""
     with contextlib.ExitStack() as stack:
         if turn.contender.link:
@@ -103,16 +114,22 @@ def _started(
             starts = [(argv, {}, place / "rank-0")]
         processes: list[subprocess.Popen[bytes]] = []
         stack.callback(_end, processes)
-        for line, more, run_dir in starts:
+        for rank, (line, more, run_dir) in enumerate(starts):
             environ = {**environment(turn, os.environ, run_dir), **more}
-            process = subprocess.Popen(line, env=environ, cwd=place, stdin=subprocess.DEVNULL, stdout=output,
-                                       stderr=output, start_new_session=True)  # fmt: skip
+            with _output(place, rank).open("wb") as output:
+                process = subprocess.Popen(line, env=environ, cwd=place, stdin=subprocess.DEVNULL,
+                                           stdout=output, stderr=output, start_new_session=True)  # fmt: skip
             processes.append(process)
         yield processes
 
 
-def _wait(processes: list[subprocess.Popen[bytes]], deadline: float) -> tuple[int, bool]:
-    """The highest peak of the memory of any process below, in bytes, and whether the deadline passed.
+def _output(place: Path, rank: int) -> Path:
+    """What a process prints: a file for each, since one that fails is not the last to speak."""
+    return place / f"rank-{rank}.out"
+
+
+def _wait(processes: list[subprocess.Popen[bytes]], deadline: float) -> tuple[int, list[int | None]]:
+    """The highest peak of the memory of any process below, in bytes, and the exit codes; None: it still runs.
 
     Returns as soon as one has failed: the others would wait for it.
     """
@@ -123,9 +140,9 @@ def _wait(processes: list[subprocess.Popen[bytes]], deadline: float) -> tuple[in
         polls += 1
         codes = [process.poll() for process in processes]
         if None not in codes or any(codes):
-            return peak, False
+            return peak, codes
         time.sleep(POLL_S)
-    return peak, True
+    return peak, [process.poll() for process in processes]
 
 
 def _end(processes: list[subprocess.Popen[bytes]]) -> None:

@@ -37,13 +37,15 @@ import torch
 from data import SPECS
 from keep.checkpoints import read
 from keep.every import checkpoint_every
+from keep.resume import default
 from keep.weights import load_weights
 from lit.classifier import Classifier
 from lit.images import Images
 from lit.start import Start
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.strategies import DDPStrategy
-from ranks.exact import from_rank_0, leave_group
+from ranks.exact import from_rank_0
+from ranks.launch import leaving
 from recipe import ChoiceError, check, one_thread_if_small, precision_of, recipe_of
 from show.ending import exit_codes
 from show.outcome import Training, finish, write_predictions
@@ -73,7 +75,7 @@ class Program(LightningCLI):  # type: ignore[misc]  # Lightning has no types
         """Ours beside --model, --data and --trainer."""
         parser.link_arguments("data.name", "model.data")
         add = parser.add_argument
-        add("--resume", default="never", metavar="auto|PATH|never",
+        add("--resume", default=default(), metavar="auto|PATH|never",
             help="auto: go on from the newest complete checkpoint, if there is one")  # fmt: skip
         add(
             "--checkpoint-every",
@@ -203,8 +205,8 @@ def main(arguments: list[str]) -> None:
                 "use_distributed_sampler": False,  # lit/images.py gives each rank its share
             },
         )
-        leave_group()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    with leaving():
+        main(sys.argv[1:])

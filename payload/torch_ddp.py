@@ -35,8 +35,8 @@ from nets import NETS, dropouts_of, reseed
 from plain.options import options_of
 from plain.state import State
 from ranks import local_sgd, order
-from ranks.exact import backend, broadcast_buffers, from_rank_0, leave_group, raise_together
-from ranks.launch import join, launch, rank_of, ranks_on_this_node, world_of
+from ranks.exact import backend, broadcast_buffers, from_rank_0, raise_together
+from ranks.launch import join, launch, leaving, rank_of, ranks_on_this_node, world_of
 from ranks.settle import settle
 from ranks.tally import Score, Tally
 from recipe import BETAS, Run, one_thread_if_small, precision_of, recipe_of, scaled_lr, schedule
@@ -226,10 +226,9 @@ def main(arguments: list[str]) -> int:
         write_predictions(run_dir, net, dataset, device=device, rank=rank_of(), world=world_of())
     else:
         train(run, dataset, options)
-    leave_group()
     return 0
 
 
 if __name__ == "__main__":
-    with exit_codes():
+    with leaving(), exit_codes():
         sys.exit(main(sys.argv[1:]))

@@ -22,6 +22,7 @@ import gauge  # type: ignore[import-not-found]  # isort: skip  # its clock start
 
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -117,6 +118,8 @@ def train(rank: int, options: argparse.Namespace, port: int) -> None:
     if rank == 0:
         gauge.say(gauge.result(options, clock, int(peak), precision="32-true"))
     dist.destroy_process_group()
+    sys.stdout.flush()
+    os._exit(0)  # NOTE: the interpreter's end can meet gloo's thread and abort (pytorch issue 190489)
 
 
 def main() -> None:

@@ -59,6 +59,11 @@ def start(resume: str, directory: Path, run: Run, say: Say) -> Path | None:
     return path
 
 
+def default() -> str:
+    """What `--resume` is when it is not given: `auto` where a launcher names a checkpoint, else `never`."""
+    return "auto" if os.environ.get("HOTRUN_RESUME_FROM") else "never"
+
+
 def choose(resume: str, directory: Path, run: Run, say: Say) -> Checkpoint | None:
     """This rank's checkpoint. No collective.
 

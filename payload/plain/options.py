@@ -8,6 +8,7 @@ from pathlib import Path
 from data import SPECS
 from keep.checkpoints import read
 from keep.every import checkpoint_every
+from keep.resume import default
 from nets import NETS
 from recipe import PRECISIONS, check, recipe_of
 
@@ -51,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", choices=["auto", "cpu", "cuda"], default="auto")
     add(
         "--resume",
-        default="never",
+        default=default(),
         metavar="auto|PATH|never",
         help="auto: from the newest complete checkpoint",
     )

@@ -30,12 +30,6 @@ def backend() -> str:
     return str(dist.get_backend()) if is_distributed() else "none"
 
 
-def leave_group() -> None:
-    """End the process group before the interpreter ends, whose end its threads do not always survive."""
-    if is_distributed():
-        dist.destroy_process_group()
-
-
 def device_of_group() -> torch.device:
     """Where tensors must be for the process group's collectives."""
     cuda = is_distributed() and "nccl" in dist.get_backend()
