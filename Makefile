@@ -8,7 +8,7 @@ TEST_FLAGS ?=  # --strict: a skip that .ci/allowed-skips does not explain fails
 BENCH_FLAGS ?=  # --only ranks, --fresh, --report; see python -m bench --help
 DEMO_DIR := .build/demo
 
-.PHONY: help demo test bench lint format pins clean $(addprefix test-,unit heat node payload rehearse)
+.PHONY: help demo test faults bench lint format pins clean silent-single $(addprefix test-,unit heat node payload prove rehearse faults)
 
 help:  ## this list
 	@echo "usage: make TARGET"; awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,11 +23,23 @@ demo:  ## this repository as a template for a master and two workers, then rehea
 test:  ## every level: unit, heat, node, payload, rehearse (up to 3 GB to load once, about 10 minutes)
 	$(PYTHON) tests/levels.py $(TEST_FLAGS)
 
-test-unit test-heat test-node test-payload test-rehearse: test-%:
+test-unit test-heat test-node test-payload test-prove test-rehearse: test-%:
 	$(PYTHON) tests/levels.py $(TEST_FLAGS) $*
+
+test-faults:  ## every fault at every level that this machine can do, and six schedules by chance (about 12 minutes)
+	$(PYTHON) tests/levels.py $(TEST_FLAGS) faults
+
+faults:  ## the same, with 20 schedules; writes docs/faults.md
+	FAULTS_PAGE=1 FAULTS_SCHEDULES=20 $(PYTHON) tests/levels.py $(TEST_FLAGS) faults
 
 bench:  ## ours against the peers in turn (about 30 minutes, a quiet machine; BENCH_QUICK=1: 3 minutes); writes docs/performance.md
 	@python="$$($(PYTHON) cloud/bootstrap.py bench)" && "$$python" -m bench $(BENCH_FLAGS)
+
+silent-single:  ## launches that train alone, each run again (about 8 minutes); writes docs/silent-single.md
+	@python="$$($(PYTHON) cloud/bootstrap.py test)" && "$$python" -m tests.prove.recipes --write
+
+node-archive:  ## the node program packed for the user data, after a change of cloud/node
+	@python="$$($(PYTHON) cloud/bootstrap.py cli)" && "$$python" -m cloud.template.kept
 
 lint:  ## ruff, mypy --strict, shellcheck of .ci/run (the tests check the boot script)
 	@python="$$($(PYTHON) cloud/bootstrap.py test)" && set -x \

@@ -18,6 +18,7 @@ from cloud import __version__
 from cloud.commands.completion import completion
 from cloud.commands.generate import force_option, generate, make, out_option
 from cloud.commands.options import Command, make_ui, reporting
+from cloud.commands.prove import prove
 from cloud.commands.read import check, explain
 from cloud.commands.rehearse import rehearse
 from cloud.errors import HotrunError, Interrupted, Problem, RequestError
@@ -74,7 +75,7 @@ def _refuse_early_flags(ctx: click.Context) -> None:
             raise RequestError(Problem(code="usage", what=what, fix="write it behind the command"))
 
 
-for _command in (generate, explain, check, rehearse, completion):
+for _command in (generate, explain, check, rehearse, prove, completion):
     cli.add_command(_command)
 
 
@@ -88,8 +89,9 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str], program: str = "hotrun") -> int:
     """Run one command and return its exit code; every failure has been shown."""
-    ui = Ui(is_json="--json" in arguments, program=program)
-    is_debug = "--debug" in arguments
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments  # not prove's command
+    ui = Ui(is_json="--json" in own, program=program)
+    is_debug = "--debug" in own
     try:
         try:
             code = cli.main(args=list(arguments), prog_name=program, standalone_mode=False)

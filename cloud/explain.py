@@ -40,6 +40,11 @@ RESOURCES = {
     "worker_group": "the workers, numbered from 1; the number is the rank",
     "gate": "keeps the stack in progress until the master says that all machines met, or why not",
 }
+STAGES_DO = (
+    "finds its address and the master", "takes the repository's commit", "builds the Python environment",
+    "meets the other machines and compares", "runs the program",
+    "brings proof, logs and results to the master", "reports and ends",
+)  # fmt: skip
 OUTPUTS = {
     "master_ip": "the master's private address",
     "floating_ip": "its address from outside",
@@ -199,7 +204,7 @@ def _condition(resource: dict[str, Any]) -> str:
 
 def _stages() -> Iterator[str]:
     yield f"{'boot':<{_WIDTH}}writes the job, unpacks the node program and starts it as hotrun.service"
-    for stage, told in STAGES.items():
+    for stage, told in zip(STAGES, STAGES_DO, strict=True):
         yield f"{stage:<{_WIDTH}}{told}"
 
 

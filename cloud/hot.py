@@ -104,6 +104,8 @@ def job(cluster: Cluster) -> Hot:
         "nproc_per_node": asked.nproc_per_node,
         "torch_index": asked.torch_index,
         "allow_single": form.yes_no(asked.allow_single),
+        "restarts": asked.restarts,
+        "adapt": form.yes_no(asked.adapt),
         "master": _MASTER_ADDRESS,
         "cidr": _param("network_cidr"),
         "secret": {"get_attr": ["secret", "value"]},

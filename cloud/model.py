@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 MAX_WORKERS = 254  # a /23 holds them with the master, the gateway and three DHCP ports
-MAX_ARGS_CHARACTERS = 1000  # of args and of setup; ASCII takes at most 2 bytes in JSON
-MAX_BEYOND_ASCII = 200  # of these; each takes 6 or 12 bytes, and the user data has 49,149 in all
+MAX_ARGS_CHARACTERS = 640  # of args and of setup; ASCII takes at most 2 bytes in JSON
+MAX_BEYOND_ASCII = 24  # of these; each takes 6 or 12 bytes, and the user data has 49,149 in all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,10 @@ class Job:
     """Source of torch: auto (CPU wheels for machines without a GPU, where offered), cpu, or an index URL."""
     allow_single: bool = False
     """Accept machines that trained separately."""
+    restarts: int = 1
+    """Restarts after a lost machine or rank, from the newest checkpoint; counted anew after a newer one."""
+    adapt: bool = False
+    """Overrule launch settings that the program hard-codes, and print each change."""
 
     @property
     def pinned_ref(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 REFS_TIMEOUT_S = 10.0  # a host that answers does so within two
 TIMEOUT_S = 20.0  # names of all files, or the text of one
+FOLLOW_S = 20.0  # for the files that the entrypoint imports: a host sends them one by one
 MAX_FILES = 100_000  # of a tree without git; listing them takes half a second
 _LATER = "the master pins the ref when it boots"
 
@@ -254,7 +256,11 @@ def _examined(job: Job, directory: Path, nnodes: int, notes: _Notes) -> None:
         notes.unread(listed)
         return
 
+    until = time.monotonic() + FOLLOW_S
+
     def read(path: str) -> bytes | None:
+        if time.monotonic() > until:
+            return None
         answer = _in(directory, "cat-file", "blob", f"{job.commit}:{path}")
         return None if answer.code else answer.out
 

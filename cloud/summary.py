@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cloud.git.entrypoint import ENGINE_NAMES, program_path
+from cloud.git.entrypoint import ENGINE_NAMES
 from cloud.request.profiles import FLAVORS
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def document(made: Made) -> dict[str, Any]:
     engine = {
         "asked": job.engine,
         "found": found.engine if found else None,
-        "where": f"{program_path(job)}:{found.line}" if found else None,
+        "where": f"{found.file}:{found.line}" if found else None,
         "evidence": found.evidence if found else None,
     }
     return {
@@ -96,10 +96,9 @@ def _engine(cluster: Cluster, findings: Findings) -> str:
         return f"{ENGINE_NAMES[asked]}, as asked"
     if not found:
         return "read from the entrypoint when the machines boot"
-    place = f"{program_path(cluster.job)}:{found.line}"
     if found.engine == "python":
         return f"{ENGINE_NAMES['python']}: {found.evidence}"
-    return f"{ENGINE_NAMES[found.engine]}: {found.evidence} found in {place}"
+    return f"{ENGINE_NAMES[found.engine]}: {found.evidence} found in {found.file}:{found.line}"
 
 
 def _machines(cluster: Cluster) -> str:

@@ -6,33 +6,35 @@ line of the archive holds that token or an end of a heredoc.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shlex
 
 import jinja2
 
 from cloud import assets
-from cloud.template import archive
+from cloud.template import archive, kept
 
 JOB_TOKEN = "@@JOB@@"  # noqa: S105  # a place, not a secret
 MAX_USER_DATA_BYTES = 49_149  # 65,535 base64 characters, nova's servers schema; more makes stacks undeletable
-MAX_BODY_BYTES = 40_000  # leaves 9,149 for the job, of which about 800 are the signal's
+MAX_BODY_BYTES = 44_800  # leaves 4,349 for the job; at worst it takes 4,300, 800 of them the signal's
 _ARCHIVE = re.compile(r"<<'HOTRUN_NODE'\n(.*?)\nHOTRUN_NODE\n", re.DOTALL)
 _SHA256 = re.compile(r"^program_sha256=([0-9a-f]{64})$", re.MULTILINE)
 
 
-def boot_text() -> str:
-    """Return the boot script of every machine, `JOB_TOKEN` in the place of the job."""
-    tar = archive.tar_bytes(archive.node_files())
+def boot_text(packed: kept.Packed | None = None) -> str:
+    """Return the boot script of every machine, `JOB_TOKEN` in the job's place; `packed`: another program."""
+    packed = packed or kept.packed()
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  # shell, not HTML; every value is filtered
     )  # fmt: skip
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
     environment.filters["heredoc"] = _heredoc
+    environment.filters["unquoted"] = _unquoted
     script = environment.from_string(assets.BOOT_SCRIPT.read_text(encoding="utf-8"))
-    return script.render(sha256=hashlib.sha256(tar).hexdigest(), archive=archive.packed(tar), token=JOB_TOKEN)
+    return script.render(
+        sha256=packed.sha256, unpack=archive.decoder(), archive=packed.lines, token=JOB_TOKEN,
+    )  # fmt: skip
 
 
 def _heredoc(line: str) -> str:
@@ -43,8 +45,15 @@ def _heredoc(line: str) -> str:
     return line
 
 
+def _unquoted(text: str) -> str:
+    """Return what stands between two single quotes of the shell; ValueError for a text that has one."""
+    if "'" in text:
+        raise ValueError("the decoder has a single quote, which would end it in the boot script")
+    return text
+
+
 def program_sha256(boot: str) -> str:
-    """Return the SHA-256 that a boot text expects of its node program's tar, empty when it names none."""
+    """Return the SHA-256 that a boot text expects of its node program's text, empty when it names none."""
     found = _SHA256.search(boot)
     return found[1] if found else ""
 
@@ -63,7 +72,7 @@ def node_program(boot: str) -> dict[str, bytes]:
     packed, expected = program_text(boot), program_sha256(boot)
     if not packed or not expected:
         raise ValueError("the boot script has lost the node program or its SHA-256")
-    return archive.unpacked(packed, expected)
+    return kept.files(packed, expected)
 
 
 def with_job(boot: str, job: str) -> str:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the levels of tests one after the other, each as its own pytest, and prints what each took.
 
-    python3 tests/levels.py                all levels
+    python3 tests/levels.py                all levels but those that are only run by name
     python3 tests/levels.py unit heat      these
     python3 tests/levels.py --strict …     a skip counts as a failure unless .ci/allowed-skips explains it
 
@@ -26,8 +26,11 @@ LEVELS = {  # name -> (folders, environment, what it is)
     "heat": (("heat",), "heat", "the real Heat engine, in process"),
     "node": (("node",), "test", "the node program"),
     "payload": (("payload",), "test", "training for real"),
+    "prove": (("prove",), "test", "other launchers under hotrun prove"),
     "rehearse": (("rehearse",), "test", "templates rehearsed for real"),
+    "faults": (("faults",), "test", "rehearsals in which something goes wrong"),
 }
+BY_NAME = {"faults"}  # ten minutes: run when it is named
 MISLEADING = {"PYTHONPATH", "PYTHONHOME", "PYTEST_ADDOPTS"}
 COUNTED = ("passed", "failed", "errors", "skipped")
 
@@ -58,7 +61,8 @@ def main(arguments: list[str]) -> int:
     if unknown:
         parser.error(f"no level is called {unknown[0]}; there are {', '.join(LEVELS)}")
     pythons: dict[str, str] = {}
-    outcomes = [run(name, pythons, passed_on) for name in options.levels or LEVELS]
+    names = options.levels or [name for name in LEVELS if name not in BY_NAME]
+    outcomes = [run(name, pythons, passed_on) for name in names]
     unexplained = unexplained_skips(outcomes) if options.strict else []
     print(table(outcomes))
     for skip in unexplained:

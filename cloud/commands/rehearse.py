@@ -30,7 +30,26 @@ if TYPE_CHECKING:
     "--source", type=click.Path(), metavar="DIR", help="A checkout that stands in for the repository."
 )
 @click.option("--name", metavar="NAME", help="Name of the run: its results go to runs/NAME.")
-@click.option("--level", default="process", metavar="LEVEL", help="What a machine is: process.  [process]")
+@click.option(
+    "--level",
+    default="auto",
+    metavar="LEVEL",
+    help="What a machine is: namespace, process, or auto for the first of them that works here.  [auto]",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="KIND[:VALUE][:MACHINE][@WHEN]",
+    help="What goes wrong, as in kill:worker-1@train+5 or slow:100mbit; may be given more than once.",
+)
+@click.option(
+    "--cpu-share",
+    "cpu_shares",
+    multiple=True,
+    metavar="[MACHINE=]PERCENT",
+    help="How much of a core every machine may use, or the named one; may be given more than once.",
+)
 @click.option("--cpus", metavar="N", help="Cores of each machine.  [an equal share of this machine's]")
 @click.option(
     "--runs-dir", type=click.Path(), default="runs", metavar="DIR", help="Where results go.  [runs]"
@@ -39,9 +58,9 @@ if TYPE_CHECKING:
 @parameter_option
 @reporting
 def rehearse(*, template: str, workers: str | None, parameters: tuple[str, ...], quiet: bool, as_json: bool,
-             debug: bool, source: str | None, name: str | None, level: str, cpus: str | None, runs_dir: str,
-             fresh: bool) -> int:  # fmt: skip
-    """Run a template's own machines here, as processes: the whole flow and real training."""
+             debug: bool, source: str | None, name: str | None, level: str, faults: tuple[str, ...],
+             cpu_shares: tuple[str, ...], cpus: str | None, runs_dir: str, fresh: bool) -> int:  # fmt: skip
+    """Run a template's own machines here: the whole flow and real training, with faults if you like."""
     from cloud import plan
     from cloud import rehearse as rehearsal
     from cloud.model import MAX_WORKERS
@@ -52,6 +71,7 @@ def rehearse(*, template: str, workers: str | None, parameters: tuple[str, ...],
     count = _number("workers", workers, rules.whole_number(0, MAX_WORKERS, "workers-out-of-range"))
     options: Options = rehearsal.Options(
         workers=count, source=Path(source) if source else None, name=name, level=level, fresh=fresh,
+        faults=faults, cpu_shares=cpu_shares,
         runs_dir=Path(runs_dir), cpus=_number("cpus", cpus, rules.whole_number(1, 4096)), template=template,
     )  # fmt: skip
     planned = plan.make(read_template(template), overrides(parameters, count), template)

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from cloud.errors import Level, Problem
-from cloud.node.recognise import HardCoded, Recognition, recognise
+from cloud.errors import Problem
+from cloud.node.recognise import Recognition, conflicts, reason, recognise
 from cloud.request import rules
 
 if TYPE_CHECKING:
     from cloud.model import Job
+    from cloud.node.recognise import HardCoded
 
 Listing = Mapping[str, str]
 """Path in the repository -> git's mode."""
@@ -26,6 +27,10 @@ ENGINE_NAMES = {
     "tensorflow": "TensorFlow", "python": "plain Python",
 }  # fmt: skip
 LATER_ENGINES = ("ray", "tensorflow")  # recognised, so that nobody waits for them to fail
+_OTHERS = {  # machines that a setting does not suit
+    "accelerator": "machines without a GPU", "strategy": "machines without a GPU",
+    "devices": "machines with another number of GPUs", "NCCL_SOCKET_IFNAME": "machines with GPUs",
+}  # fmt: skip
 _SYMLINK, _SUBMODULE = "120000", "160000"
 
 
@@ -45,7 +50,7 @@ def examine(job: Job, listing: Listing, read: Read, nnodes: int) -> tuple[Recogn
     if unread:
         return None, [unread]
     missing = _entrypoint(job, path, listing)
-    found, problems = (None, []) if missing else _recognised(job, path, read, nnodes)
+    found, problems = (None, []) if missing else _recognised(job, path, listing, read, nnodes)
     requirements = _requirements(job, listing, found)
     if missing and requirements and not _has_directory(job.requirements, listing):
         missing = None  # it is one mistake, not two
@@ -120,64 +125,91 @@ def _directories(listing: Listing) -> set[str]:
     return {parent for file in listing for parent in _parents(file)} | {"."}
 
 
-def _recognised(job: Job, path: str, read: Read, nnodes: int) -> tuple[Recognition | None, list[Problem]]:
-    source = read(path)
+def _recognised(
+    job: Job, path: str, listing: Listing, read: Read, nnodes: int
+) -> tuple[Recognition | None, list[Problem]]:
+    def text(name: str) -> str | None:
+        found = read(name) if listing.get(name, _SYMLINK) not in (_SYMLINK, _SUBMODULE) else None
+        return None if found is None else found.decode("utf-8-sig", "replace")
+
+    source = text(path)
     if source is None:
         what = f"{path} could not be fetched, so the machines will find out what trains"
         return None, [Problem(code="files-not-read", level="note", what=what)]
     try:
-        found = recognise(source.decode("utf-8-sig", "replace"), path)
+        found = recognise(source, path, text)
     except (SyntaxError, ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None) or 1
-        reason = getattr(error, "msg", None) or str(error)
-        what = f"{path} can't be read as Python: {reason}"
+        said = getattr(error, "msg", None) or str(error)
+        what = f"{path} can't be read as Python: {said}"
         return None, [
             Problem(code="entrypoint-not-parsed", level="warning", what=what, where=f"{path}:{line}")
         ]
-    return found, [*_engine(job, found, path, nnodes), *_launch_settings(found, path, nnodes)]
+    return found, [*_engine(job, found, path, nnodes), *_launch_settings(job, found, nnodes)]
 
 
 def _engine(job: Job, found: Recognition, path: str, nnodes: int) -> Iterator[Problem]:
+    where = f"{found.file}:{found.line}"
     if found.engine in LATER_ENGINES and job.engine == "auto":
         name = ENGINE_NAMES[found.engine]
         what = f"{path} is written for {name} ({found.evidence}), which is not in this version"
         fix = "name another engine with --engine if the program also runs under torch.distributed"
-        yield Problem(code="engine-not-available", what=what, where=f"{path}:{found.line}", fix=fix)
+        yield Problem(code="engine-not-available", what=what, where=where, fix=fix)
     elif job.engine not in ("auto", found.engine.removesuffix("-cli")):
-        what = (
-            f"engine is {job.engine}, but {path} looks like {ENGINE_NAMES[found.engine]} ({found.evidence})"
-        )
-        yield Problem(code="engine-differs", level="warning", what=what, where=f"{path}:{found.line}")
+        seen = f"{ENGINE_NAMES[found.engine]} ({found.evidence})"
+        what = f"engine is {job.engine}, but {path} looks like {seen}"
+        yield Problem(code="engine-differs", level="warning", what=what, where=where)
     elif found.engine == "python" and job.engine == "auto" and nnodes > 1:
         what = f"{path} uses no training library that is known here: each machine would run it alone"
         fix = "train with Lightning or torch.distributed, or name the engine with --engine"
         yield Problem(code="engine-unknown", level="warning", what=what, where=f"{path}:1", fix=fix)
 
 
-def _launch_settings(found: Recognition, path: str, nnodes: int) -> Iterator[Problem]:
+def _launch_settings(job: Job, found: Recognition, nnodes: int) -> Iterator[Problem]:
+    """What the machines will say of them; whether these have GPUs, and how many, is not known here."""
+    nproc = int(job.nproc_per_node) if job.nproc_per_node.isdigit() else 0
+    without, with_gpus = (conflicts(found, nnodes, nproc or 1, has_gpu) for has_gpu in (False, True))
     for setting in found.hard_coded:
-        level, consequence = _consequence(setting, nnodes)
-        fix = "remove it there" if level == "warning" else ""
-        what = f"{setting.name}={rules.shown(setting.value)} is set; {consequence}"
-        where = f"{path}:{setting.line}"
-        yield Problem(code="launch-setting", level=level, what=what, where=where, fix=fix)
+        text = rules.shown(setting.text)
+        if setting not in without and setting not in with_gpus:
+            yield _noted(setting, _harmless(setting, nnodes))
+        elif job.adapt:
+            yield _noted(setting, _overruled(setting, nnodes))
+        elif job.allow_single:
+            yield _noted(setting, f"{text} is set; the machines may train separately")
+        elif setting in without and setting in with_gpus and (nproc or setting.name != "devices"):
+            why = reason(setting, nnodes, nproc, has_gpu=False)
+            yield _refused(setting, f"{text} is set, but {why}: they would refuse to train")
+        else:
+            yield _refused(
+                setting,
+                f"{text} is set: {_OTHERS.get(setting.name, 'machines that differ')} would refuse to train",
+            )
 
 
-def _consequence(setting: HardCoded, nnodes: int) -> tuple[Level, str]:
-    value = setting.value.strip("'\"")
+def _noted(setting: HardCoded, what: str) -> Problem:
+    return Problem(code="launch-setting", level="note", what=what, where=setting.where)
+
+
+def _refused(setting: HardCoded, what: str) -> Problem:
+    fix = f"{setting.edit}; or generate with --adapt"
+    return Problem(code="hard-coded", level="warning", what=what, where=setting.where, fix=fix)
+
+
+def _harmless(setting: HardCoded, nnodes: int) -> str:
+    text = f"{rules.shown(setting.text)} is set"
+    if setting.owner == "trainer_defaults":
+        return f"{text} in trainer_defaults; the launcher's arguments win over it"
     if setting.name == "num_nodes":
-        if value == str(nnodes):
-            return "note", f"right for {nnodes} machines and no other number"
-        return "warning", f"the run has {nnodes} machines, and they would not train as one"
-    if setting.name == "devices":
-        if value in ("1", "auto", "-1"):
-            return "note", "fine for one rank per machine" if value == "1" else "fine"
-        return "warning", "right only for machines with that many"
-    if setting.name in ("strategy", "accelerator"):
-        if value in ("auto", "cpu") or value.startswith("ddp"):
-            return "note", "fine where the machines are like that"
-        return "note", "the machines must offer it"
-    return "warning", "every machine gets its own value from the launcher"
+        return f"{text}; right for {nnodes} machines and no other number"
+    if setting.name == "devices" and setting.value not in ("auto", -1, "-1"):
+        return f"{text}; right for machines with as many ranks"
+    return f"{text}; fine here"
+
+
+def _overruled(setting: HardCoded, nnodes: int) -> str:
+    instead = {"num_nodes": str(nnodes), "init_method": "env://"}.get(setting.name, "the launcher's")
+    return f"{rules.shown(setting.text)} will be overruled: {instead}"
 
 
 def _parents(path: str) -> Iterator[str]:

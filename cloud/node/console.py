@@ -10,15 +10,7 @@ from __future__ import annotations
 
 import shlex
 
-STAGES = {
-    "network": "finds its address and the master",
-    "source": "takes the repository's commit",
-    "environment": "builds the Python environment",
-    "rendezvous": "meets the other machines and compares",
-    "train": "runs the program",
-    "collect": "brings proof, logs and results to the master",
-    "finish": "reports and ends",
-}
+STAGES = ("network", "source", "environment", "rendezvous", "train", "collect", "finish")
 PREFIX = "hotrun: "
 
 

@@ -89,12 +89,11 @@ class Context:
     log: IO[str] = sys.stdout
     found: dict[str, Any] = field(default_factory=dict)
     """What a stage found out for the later ones: commit, engine, python, owner, ranks …"""
+    passed: set[str] = field(default_factory=set)
+    """Stages that need not be walked through again by this start."""
+    waited_for: str = ""
+    """What the stage said last that it waits for."""
     _last_said: float = 0.0
-
-    @property
-    def attempt_directory(self) -> Path:
-        """Everything of this attempt on this node."""
-        return self.layout.attempt(self.run, self.attempt)
 
     @property
     def own_directory(self) -> Path:
@@ -113,11 +112,24 @@ class Context:
 
     def begin(self, stage: str, log: IO[str]) -> None:
         """Enter a stage: its log, and two seconds before it says what it waits for."""
-        self.stage, self.log = stage, log
+        self.stage, self.log, self.waited_for = stage, log, ""
         self._last_said = time.monotonic() - _SAY_EVERY_S + 2
+
+    def begin_attempt(self, attempt: int) -> None:
+        """From now on everything belongs to this attempt."""
+        self.attempt = self.connected().attempt = attempt
+        owner = self.found.get("owner")
+        for path in (
+            *(self.own_directory / kind for kind in ("proof", "results")),
+            self.layout.checkpoints(self.run),
+        ):
+            path.mkdir(parents=True, exist_ok=True)
+            if owner:
+                os.chown(path, owner.uid, owner.gid)
 
     def waiting(self, sentence: str) -> None:
         """Say what a wait waits for, now and then."""
+        self.waited_for = sentence
         if time.monotonic() - self._last_said > _SAY_EVERY_S:
             self._last_said = time.monotonic()
             self.console.say(f"{self.identity.name}: {sentence}")
@@ -165,6 +177,7 @@ class Context:
                 deadline=deadline,
                 cancelled=link.is_over if link else lambda: False,
                 owner=self.found.get("owner"),
+                secrets=self.job.secrets,
             )
         except process.Cancelled:
             self.connected().raise_if_over()

@@ -6,11 +6,14 @@ It serves one port on the master's private address (service.py); every request c
 from __future__ import annotations
 
 import hmac
+import math
 import socket
 import threading
 import time
 from typing import Any, Callable
 
+from .checkpoints import CHECKPOINT
+from .failure import problem
 from .gang import Gang
 from .link import BEAT_S
 from .service import Server
@@ -20,7 +23,10 @@ _TICK_S = 0.2
 
 
 class Coordinator:
-    """Serves one attempt of a run; `on_gate(verdict or None)` is called once, when the gate is decided."""
+    """Serves one run; `on_gate(verdict or None)` is called once, when the gate is decided.
+
+    `on_attempt()` is called whenever `gang.memory` has changed.
+    """
 
     def __init__(
         self,
@@ -31,16 +37,18 @@ class Coordinator:
         gang: Gang,
         store: Store,
         welcome: dict[str, Any],
-        on_gate: Callable[[dict[str, Any] | None], None],
+        on_gate: Callable[[dict[str, Any] | None], None] | None,
+        on_attempt: Callable[[], None] = lambda: None,
+        ends_at: float = math.inf,
     ) -> None:
         self.gang, self.store = gang, store
         self.over = threading.Event()
         self.changed = threading.Condition(threading.RLock())
-        self._welcome, self._on_gate = welcome, on_gate
+        self._welcome, self._on_gate, self._on_attempt, self._ends_at = welcome, on_gate, on_attempt, ends_at
         self._secret = secret.encode()
         self._writers: dict[int, Callable[[dict[str, Any]], None]] = {}
         self._told: dict[str, dict[str, Any]] = {}
-        self._published: list[dict[str, Any]] = []
+        self._published: dict[str, dict[str, Any]] = {}
         self._claims: dict[str, int] = {}
         self._server = Server((address, port), self)
         self._ended = threading.Event()
@@ -62,7 +70,7 @@ class Coordinator:
         with self.changed:
             if kind in self._told:
                 return
-            self._told[kind] = {"t": kind, **fields}
+            self._told[kind] = {"t": kind, "attempt": self.gang.memory.attempt, **fields}
             for write in list(self._writers.values()):
                 write(self._told[kind])
 
@@ -97,8 +105,15 @@ class Coordinator:
         """A node's link opened: tell it everything that was said before."""
         with self.changed:
             self._writers[rank] = write
-            for message in [self._welcome, *self._published, *self._told.values()]:
+            attempt = self.gang.memory.attempt
+            for message in [
+                {**self._welcome, "attempt": attempt}, *self._published.values(), *self._told.values()
+            ]:  # fmt: skip
                 write(message)
+            if self.gang.phase in ("collect", "over") and "stop" not in self._told:
+                write(
+                    {"t": "stop", "attempt": attempt, "verdict": problem("run-over", "the ranks have ended")}
+                )
 
     def leave(self, rank: int, write: Callable[[dict[str, Any]], None], how: str) -> None:
         """A node's link ended; an older link of a node that came back does not count."""
@@ -111,7 +126,7 @@ class Coordinator:
     def hear(self, rank: int, message: dict[str, Any]) -> None:
         """Take one message of a node."""
         with self.changed:
-            self.gang.report(rank, message, time.monotonic())
+            self.gang.report(rank, message, time.monotonic(), time.time())
             self._advance()
 
     def claim(self, name: str, rank: int) -> bool:
@@ -123,7 +138,10 @@ class Coordinator:
         """A shared file is complete: tell everybody."""
         with self.changed:
             message = {"t": "published", "name": name, "facts": facts}
-            self._published.append(message)
+            self._published[name] = message
+            if name == CHECKPOINT:
+                self.gang.checkpoint(facts["number"])
+                self._on_attempt()
             for write in list(self._writers.values()):
                 write(message)
 
@@ -135,24 +153,42 @@ class Coordinator:
     def _advance(self) -> None:
         """Tell the nodes what followed from the last report. Called with the lock held."""
         gang = self.gang
-        if gang.verdict and "stop" not in self._told:
-            if "go" not in self._told:
-                self._decide_gate(gang.verdict)
+        if gang.verdict and gang.may_pass():
+            self.tell("stop", verdict=gang.verdict, again=True)
+            gang.begin_again(time.monotonic())
+            self._told.clear()
+            self._on_attempt()
+        elif gang.verdict and "stop" not in self._told:
+            self._decide_gate(gang.verdict)
             self.tell("stop", verdict=gang.verdict)
+        elif gang.phase == "look":
+            machines = [[each.rank, each.address, each.facts["port"]] for each in gang.members]
+            self.tell("look", machines=machines)
         elif gang.phase == "train" and "go" not in self._told:
+            self._on_attempt()
             self._decide_gate(None)
-            with socket.create_server((self._server.server_address[0], 0)) as probe:
-                port = probe.getsockname()[1]
-            members = gang.members
-            has_gpu = all(member.facts.get("gpus") for member in members)  # else gloo would wait for nccl
-            self.tell("go", port=port, addresses=[each.address for each in members], has_gpu=has_gpu)
+            self.tell("go", **self._go())
+        if gang.phase in ("collect", "over"):
+            self._told.pop("go", None)  # a node that comes now has nothing to train
         if gang.phase == "over":
             self.over.set()
         self.changed.notify_all()
 
+    def _go(self) -> dict[str, Any]:
+        with socket.create_server((self._server.server_address[0], 0)) as probe:
+            port = probe.getsockname()[1]
+        members = self.gang.members
+        return {
+            "port": port, "addresses": [each.address for each in members], "resume": self.gang.resume,
+            "has_gpu": all(member.facts.get("gpus") for member in members),  # else gloo would wait for nccl
+            "left_s": self._ends_at - time.time(),
+        }  # fmt: skip
+
     def _decide_gate(self, verdict: dict[str, Any] | None) -> None:
-        self._gate = threading.Thread(target=self._on_gate, args=(verdict,), daemon=True)
-        self._gate.start()
+        if self._on_gate is not None:
+            self._gate = threading.Thread(target=self._on_gate, args=(verdict,), daemon=True)
+            self._gate.start()
+            self._on_gate = None
 
     def _tick(self) -> None:
         last_beat = 0.0

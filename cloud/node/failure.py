@@ -26,11 +26,11 @@ class StageFailed(Exception):
 
 
 class Stopped(Exception):
-    """The run has ended elsewhere: another node failed, and `verdict` is its problem."""
+    """The attempt has ended: a node failed, and `verdict` is its problem. `again`: another one follows."""
 
-    def __init__(self, verdict: dict[str, Any]) -> None:
+    def __init__(self, verdict: dict[str, Any], *, again: bool = False) -> None:
         super().__init__(verdict.get("what", "stopped"))
-        self.verdict = verdict
+        self.verdict, self.again = verdict, again
 
 
 class MasterLost(Exception):

@@ -1,7 +1,9 @@
 """What all nodes are doing, and what follows from it: reports in, one verdict out. Pure: time is a parameter.
 
-    gather ──all ready and alike──► train ──every rank ended with 0──► collect ──all collected──► over
-       └───────── first failure of a node's own, or a node lost ──────────► collect ──► over
+    gather ─all ready, alike─► look ─all see each other─► train ─all ranks ended with 0─► collect ─► over
+       ▲                                                    │
+       └─── a failure that may pass, restarts are left ─────┤
+                    any other failure ──────────────────────┴──► collect ──► over
 
 The blame: a node's own failure decides at once. A failure that only says that a peer went away waits
 `PEER_WAIT_S` for the peer's own, because survivors report first and the culprit a little later.
@@ -9,71 +11,62 @@ The blame: a node's own failure decides at once. A failure that only says that a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
-from .console import node_name
+from . import gate
 from .failure import problem
+from .member import Member, Memory
 
 SILENCE_S = 10.0  # heartbeats come every second
 PEER_WAIT_S = 12.0  # longer than SILENCE_S: a silent culprit is named before its victims
 COLLECT_S = 900.0  # for logs and results to arrive after the end
-
-
-@dataclass
-class Member:
-    """One node as the coordinator knows it."""
-
-    rank: int
-    address: str = ""
-    stage: str = "boot"
-    stages: dict[str, float] = field(default_factory=dict)
-    heard: float = 0.0
-    facts: dict[str, Any] = field(default_factory=dict)
-    exited: bool = False
-    collected: bool = False
-    said_bye: bool = False
-    lost: bool = False
-
-    @property
-    def name(self) -> str:
-        """`master` or `worker-<rank>`."""
-        return node_name(self.rank)
-
-    @property
-    def is_here(self) -> bool:
-        """Whether it said hello and was not lost since."""
-        return self.heard > 0 and not self.lost
-
-    def last_heard(self, now: float) -> str:
-        """`worker-2 (last heard in environment, 40 s ago)`."""
-        when = f"last heard in {self.stage}, {now - self.heard:.0f} s ago" if self.heard else "never heard"
-        return f"{self.name} ({when})"
+LOOK_S = 60.0  # for machines to try each other
 
 
 class Gang:
-    """The state of one attempt with `nnodes` nodes; `gather_until` is the deadline of the gate."""
+    """The state of a run with `nnodes` nodes; `gather_until` is the deadline of the gate.
 
-    def __init__(self, nnodes: int, gather_until: float) -> None:
+    `restarts`: how often all begin again without a newer checkpoint; `rejoin_s`: how long a node is awaited.
+    """
+
+    def __init__(
+        self, nnodes: int, gather_until: float, *, restarts: int = 0, rejoin_s: float = 600.0,
+        memory: Memory | None = None,
+    ) -> None:  # fmt: skip
         self.members = [Member(rank) for rank in range(nnodes)]
         self.phase = "gather"
         self.verdict: dict[str, Any] | None = None
-        self._gather_until = gather_until
+        self.memory = memory or Memory()
+        self.resume: dict[str, Any] | None = None
+        self._restarts, self._rejoin_s = restarts, rejoin_s
+        self._until = gather_until
         self._peer_failure: tuple[float, dict[str, Any]] | None = None
-        self._collect_until = 0.0
 
-    def report(self, rank: int, message: dict[str, Any], now: float) -> None:
-        """Take one message of a node: hello, beat, stage, ready, exit, collected or bye."""
+    @property
+    def may_recover(self) -> bool:
+        """Whether a lost node is waited for."""
+        return self.memory.used < self._restarts
+
+    def report(self, rank: int, message: dict[str, Any], now: float, clock: float = 0.0) -> None:
+        """Take one message of a node: hello, beat, stage, ready, seen, exit, collected or bye.
+
+        What was said in an earlier attempt only shows that the node is alive. `clock`: seconds since 1970.
+        """
         member = self.members[rank]
-        member.heard, member.lost = now, False
+        member.heard, member.lost = now, 0.0
         kind = message["t"]
         if kind == "hello":
-            member.address = message["address"]
-        elif kind == "stage":
+            self._hello(member, message, now)
+        if message.get("attempt", self.memory.attempt) != self.memory.attempt:
+            return
+        if kind == "stage":
             self._stage(member, message, now)
         elif kind == "ready":
-            member.facts = message["facts"]
+            member.facts, member.held, member.arrived = message["facts"], message.get("held", []), clock
             self._judge_gate(now)
+        elif kind == "seen":
+            member.unreachable = message["unreachable"]
+            self._judge_ports(now)
         elif kind == "exit":
             member.exited = True
             if self.phase == "train" and all(each.exited for each in self.members):
@@ -88,30 +81,61 @@ class Gang:
         member = self.members[rank]
         if member.said_bye or member.lost:
             return
-        member.lost = True
-        if self.phase in ("gather", "train") or (self.phase == "collect" and not member.collected):
-            what = f"{member.name} was lost in {member.stage}: {how}"
-            fix = "look at that machine's console; where it is still up, the log is in /var/log/hotrun"
-            self._fail(member, problem("node-lost", what, fix=fix, stage=member.stage), now)
+        member.lost, member.lost_how = now, how
+        waits = self.phase == "gather" and self.may_recover  # `tick` has its deadline
+        if not waits and (self.phase != "collect" or not member.collected):
+            self._fail(member, member.loss(), now)
 
     def tick(self, now: float) -> None:
         """Let time pass: silence, the wait for a culprit, deadlines."""
         for member in self.members:
             if member.is_here and now - member.heard > SILENCE_S:
                 self.lose(member.rank, now, f"nothing was heard of it for {SILENCE_S:.0f} s")
+            if self.phase == "gather" and member.lost and now - member.lost > self._rejoin_s:
+                found = member.loss()
+                self._fail(
+                    member, {**found, "what": f"{found['what']}; it did not come back"}, now, final=True
+                )
         if self._peer_failure and now - self._peer_failure[0] > PEER_WAIT_S:
             self._decide(self._peer_failure[1], now)
-        if self.phase == "gather" and now > self._gather_until:
+        if self.phase in ("gather", "look") and now > self._until:
             self._miss(now)
         if self.phase == "collect":
             waiting = [member for member in self.members if member.is_here and not member.collected]
-            if not waiting or now > self._collect_until:
+            if not waiting or now > self._until:
                 self.phase = "over"
+
+    def begin_again(self, now: float) -> None:
+        """After a verdict that `may_pass`: the next attempt gathers."""
+        assert self.verdict is not None, "nothing has failed"
+        self.memory.fail(self.verdict)
+        for member in self.members:
+            member.facts, member.unreachable, member.exited, member.stages = {}, None, False, {}
+            member.collected = False
+        self.verdict, self.phase, self._until = None, "gather", now + self._rejoin_s
+
+    def end(self, verdict: dict[str, Any], now: float) -> None:
+        """Fail the run before it begins."""
+        self._fail(self.members[0], verdict, now, final=True)
+
+    def may_pass(self) -> bool:
+        """Whether the verdict is one after which all begin again."""
+        return bool(self.verdict and self.verdict.get("again"))
+
+    def checkpoint(self, number: int) -> None:
+        """A newer complete checkpoint was handed on: restarts are counted anew."""
+        if number > self.memory.newest:
+            self.memory.newest, self.memory.used = number, 0
 
     def absent(self, now: float, most: int) -> str:
         """Who has not come to the gate, `most` of them by name: `worker-2 (never heard) and 4 more`."""
         names = [member.last_heard(now) for member in self.members if not member.facts]
         return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+    def _hello(self, member: Member, message: dict[str, Any], now: float) -> None:
+        member.address = message["address"]
+        if self.phase in ("look", "train") and member.facts:
+            self._fail(member, member.loss("its node program started again"), now)
 
     def _stage(self, member: Member, message: dict[str, Any], now: float) -> None:
         member.stage = message["stage"]
@@ -120,64 +144,84 @@ class Gang:
         if message["state"] == "failed":
             self._fail(member, {**message["problem"], "stage": member.stage}, now)
 
-    def _fail(self, member: Member, found: dict[str, Any], now: float) -> None:
+    def _fail(self, member: Member, found: dict[str, Any], now: float, *, final: bool = False) -> None:
         found = {**found, "node": member.name, "stage": found.get("stage") or member.stage}
         if self.verdict:
             return
         if found.get("of_peer"):
             self._peer_failure = self._peer_failure or (now, found)
         else:
-            self._decide(found, now)
+            self._decide(found, now, final=final)
 
-    def _decide(self, found: dict[str, Any], now: float) -> None:
+    def _decide(self, found: dict[str, Any], now: float, *, final: bool = False) -> None:
         self._peer_failure = None
-        self.verdict = self.verdict or found
-        if self.phase in ("gather", "train"):
+        if self.verdict:
+            return
+        error = found.get("error", "")
+        if error and error == self.memory.error:
+            found = {**found, "what": f"{found['what']} (twice the same: it is not tried again)"}
+        elif (
+            not final and self.phase in ("look", "train") and found["code"] in _MAY_PASS and self.may_recover
+        ):
+            found = {**found, "again": True}
+        self.verdict = found
+        if self.phase in ("gather", "look", "train"):
             self._collect(now)
 
     def _collect(self, now: float) -> None:
-        self.phase = "collect"
-        self._collect_until = now + COLLECT_S
+        self.phase, self._until = "collect", now + COLLECT_S
 
     def _judge_gate(self, now: float) -> None:
         if self.phase != "gather" or not all(member.facts for member in self.members):
             return
-        difference = gate_difference([member.facts for member in self.members])
-        if difference:
-            rank, found = difference
-            self._fail(self.members[rank], {**found, "stage": "rendezvous"}, now)
+        different = gate.difference(
+            [member.facts for member in self.members], [member.arrived for member in self.members]
+        )
+        if different:
+            self._fail(self.members[different[0]], {**different[1], "stage": "rendezvous"}, now)
+        elif len(self.members) == 1:
+            self._go()
         else:
-            self.phase = "train"
+            self.phase, self._until = "look", now + LOOK_S
+
+    def _judge_ports(self, now: float) -> None:
+        if self.phase != "look" or any(member.unreachable is None for member in self.members):
+            return
+        places = [f"{member.name} at {member.address}" for member in self.members]
+        reports = {member.rank: member.unreachable or {} for member in self.members}
+        found = gate.unreachable(reports, places)
+        if found:
+            self._fail(self.members[found[0]], {**found[1], "stage": "rendezvous"}, now)
+        else:
+            self._go()
+
+    def _go(self) -> None:
+        """All may train: from the newest checkpoint that any node holds whole."""
+        self.phase, memory = "train", self.memory
+        memory.has_begun = True
+        held = [
+            (number, name, sha256, member.rank)
+            for member in self.members
+            for name, number, sha256 in member.held
+        ]
+        if held:
+            number, name, sha256, _ = max(held)
+            holders = [rank for each, _, other, rank in held if (each, other) == (number, sha256)]
+            self.resume = {"name": name, "number": number, "sha256": sha256, "holders": sorted(holders)}
+            if number > memory.newest:  # made before the last failure, but not handed on by then
+                memory.used, memory.newest = min(memory.used, 1), number
+            for recovery in memory.recoveries[-1:]:
+                recovery["resumed"] = name
 
     def _miss(self, now: float) -> None:
-        missing = next(member for member in self.members if not member.facts)
-        found = problem(
-            "nodes-missing",
-            f"the deadline passed while waiting for {self.absent(now, 5)}",
-            fix="look at its console: it did not start, or can't reach the master",
-            stage="rendezvous",
-        )
-        self._fail(missing, found, now)
+        if self.phase == "look":
+            missing = next(member for member in self.members if member.unreachable is None)
+            what = f"{missing.name} did not say within {LOOK_S:.0f} s which machines it can reach"
+        else:
+            missing = next(member for member in self.members if not member.facts)
+            what = f"the deadline passed while waiting for {self.absent(now, 5)}"
+        fix = "look at its console: it did not start, or can't reach the master"
+        self._fail(missing, problem("nodes-missing", what, fix=fix, stage="rendezvous"), now)
 
 
-_ALIKE = {
-    "ranks": ("ranks-differ", "would run another number of ranks"),
-    "commit": ("commit-differs", "trains another commit"),
-    "python": ("python-differs", "has another Python"),
-    "torch": ("torch-differs", "has another torch"),
-}
-
-
-def gate_difference(facts: list[dict[str, Any]]) -> tuple[int, dict[str, Any]] | None:
-    """The first node whose ranks, commit, Python or torch differ from the master's, or None.
-
-    A local version label of torch (`+cpu`) is no difference: nodes with and without a GPU may train together.
-    """
-    for key, (code, sentence) in _ALIKE.items():
-        expected = str(facts[0].get(key, "")).partition("+")[0]
-        for rank, each in enumerate(facts):
-            actual = str(each.get(key, "")).partition("+")[0]
-            if actual != expected:
-                what = f"{node_name(rank)} {sentence}: {actual or 'none'} instead of {expected or 'none'}"
-                return rank, problem(code, what, fix="start all machines from the same image and template")
-    return None
+_MAY_PASS = ("node-lost", "program-failed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -29,6 +30,8 @@ class Job:
     nproc_per_node: str = "auto"
     torch_index: str = "auto"
     allow_single: str = "no"
+    restarts: int = 1
+    adapt: str = "no"
     cidr: str = ""
     boot_timeout_s: int = 3000
     signal: str = ""
@@ -39,6 +42,16 @@ class Job:
     def program_path(self) -> str:
         """The entrypoint inside the repository."""
         return posixpath.normpath(posixpath.join(self.requirements or ".", self.entrypoint))
+
+    @property
+    def secrets(self) -> list[str]:
+        """Words that no log may hold: the stack's own, and values of variables named like secrets."""
+        pairs = [pair.partition("=") for pair in self.env]
+        named = [value for name, _, value in pairs if _SECRET.search(name) and len(value) > 5]
+        return [*named, *(word for word in (self.secret, self.signal_token) if len(word) > 5)]
+
+
+_SECRET = re.compile("TOKEN|SECRET|PASSW|CREDENTIAL|_KEY$", re.IGNORECASE)
 
 
 def read(text: str) -> Job:

@@ -54,6 +54,19 @@ class Layout:
         """Everything of one attempt; on the master what is collected, too."""
         return self.state / "runs" / run / str(attempt)
 
+    @property
+    def memory(self) -> Path:
+        """What a master that starts again must know of its run."""
+        return self.state / "runs/current.json"
+
+    def checkpoints(self, run: str) -> Path:
+        """HOTRUN_CHECKPOINT_DIR of the user's program, for all attempts."""
+        return self.state / "runs" / run / "checkpoints"
+
+    def kept(self, run: str) -> Path:
+        """This node's copies of the newest checkpoints of rank 0."""
+        return self.state / "runs" / run / "kept"
+
     def checkout(self, run: str) -> Path:
         """The repository as this run uses it, fresh for every run."""
         return self.state / "runs" / run / "src"

@@ -1,7 +1,7 @@
 """A node's side of its one connection to the master's coordinator.
 
-JSON lines both ways over one HTTP request that stays open. The node sends hello, beat, stage, ready, exit,
-collected, bye; it hears welcome, beat, published, go, stop, final.
+JSON lines both ways over one HTTP request that stays open. The node sends hello, beat, stage, ready, seen,
+exit, collected, bye; it hears welcome, beat, published, look, go, stop, final.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Link:
         self._heard: dict[str, dict[str, Any]] = {}
         self._lost = ""
         self._closing = False
+        self.attempt = 0
         bind = (source, 0) if source else None
         self._socket = socket.create_connection(self._endpoint, timeout=SILENCE_S, source_address=bind)
         self._stream = self._open()
@@ -49,13 +50,15 @@ class Link:
         threading.Thread(target=self._beat, daemon=True).start()
         try:
             self.welcome = self.wait("welcome", time.monotonic() + SILENCE_S)
+            self.attempt = self.welcome["attempt"]
         except (TimeoutError, MasterLost):
             self.close()
             raise
 
     def send(self, kind: str, **fields: Any) -> None:
         """Send one message; a broken connection is noticed by the listener."""
-        data = (json.dumps({"t": kind, **fields}) + "\n").encode()
+        attempt = {"attempt": self.attempt} if self.attempt else {}
+        data = (json.dumps({"t": kind, **attempt, **fields}) + "\n").encode()
         try:
             with self._sending:
                 self._socket.sendall(data)
@@ -90,12 +93,17 @@ class Link:
                 self._changed.wait(min(left, 1.0))
 
     def heard(self, kind: str) -> dict[str, Any] | None:
-        """The message of that kind, if it came."""
-        return self._heard.get(kind)
+        """The message of that kind, if it came in this attempt or a later one."""
+        found = self._heard.get(kind)
+        return found if found and found["attempt"] >= self.attempt else None
+
+    def offered(self, name: str) -> dict[str, Any] | None:
+        """What was last published under that name."""
+        return self._published.get(name)
 
     def is_over(self) -> bool:
         """Whether the run failed elsewhere or the master is lost: work should end now."""
-        return "stop" in self._heard or bool(self._lost)
+        return self.heard("stop") is not None or bool(self._lost)
 
     def raise_if_over(self) -> None:
         """Raise Stopped or MasterLost if `is_over`."""
@@ -108,7 +116,7 @@ class Link:
         status, body = self._request("POST", f"/claim/{urllib.parse.quote(name)}")
         return status == 200 and bool(json.loads(body)["yours"])
 
-    def publish(self, name: str, path: Path, **facts: Any) -> None:
+    def publish(self, name: str, path: Path, /, **facts: Any) -> None:
         """Hand a shared file to the coordinator; every node hears of it, with `facts`."""
         query = urllib.parse.urlencode({"facts": json.dumps(facts)})
         self._put(f"/shared/{urllib.parse.quote(name)}?{query}", path)
@@ -185,8 +193,9 @@ class Link:
             self._changed.notify_all()
 
     def _raise_if_stopped(self) -> None:
-        if "stop" in self._heard:
-            raise Stopped(self._heard["stop"]["verdict"])
+        stop = self.heard("stop")
+        if stop:
+            raise Stopped(stop["verdict"], again=stop.get("again", False))
 
     def _put(self, target: str, path: Path) -> None:
         with path.open("rb") as file:

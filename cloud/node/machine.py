@@ -21,6 +21,7 @@ from .console import node_name
 
 METADATA_URL = "http://169.254.169.254"  # the link-local address of every OpenStack's metadata service
 _SIOCGIFADDR = 0x8915  # <linux/sockios.h>
+_SIOCGIFMTU = 0x8921
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,16 @@ def interface_of(address: str) -> str:
     return ""
 
 
+def mtu_of(interface: str) -> int:
+    """The largest packet of an interface in bytes, 0 when unknown. Asked of the socket's own network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            packed = fcntl.ioctl(probe.fileno(), _SIOCGIFMTU, struct.pack("256s", interface.encode()[:15]))
+        except OSError:
+            return 0
+    return int(struct.unpack_from("i", packed, 16)[0])
+
+
 def has_default_route() -> bool:
     """Whether the kernel has a default IPv4 route."""
     try:
@@ -103,19 +114,19 @@ def cpus() -> int:
 
 
 def gpus() -> list[str]:
-    """NVIDIA GPUs by name, as nvidia-smi lists them; none without a working driver."""
-    program = shutil.which("nvidia-smi")
+    """NVIDIA GPUs by name, as nvidia-smi lists them; none without a working driver.
+
+    As many as CUDA_VISIBLE_DEVICES names where it is set: torch sees no others, nvidia-smi does.
+    """
+    program, shown = shutil.which("nvidia-smi"), os.environ.get("CUDA_VISIBLE_DEVICES")
     if not program:
         return []
     try:
         listed = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return (
-        [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
-        if listed.returncode == 0
-        else []
-    )
+    names = [line for line in listed.stdout.splitlines() if line.startswith("GPU ") and not listed.returncode]
+    return names[: sum(each not in ("", "-1") for each in shown.split(","))] if shown else names
 
 
 def kind(gpu_names: list[str]) -> str:

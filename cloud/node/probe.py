@@ -17,29 +17,20 @@ import os
 import socket
 import sys
 import time
+import weakref
 import zlib
 from typing import Any
 
 _WRITE_EVERY_S = 10.0
-_COLLECTIVES = (
-    "all_reduce",
-    "broadcast",
-    "all_gather",
-    "all_gather_into_tensor",
-    "all_gather_object",
-    "broadcast_object_list",
-    "reduce_scatter",
-    "reduce_scatter_tensor",
-    "all_to_all",
-    "all_to_all_single",
-    "barrier",
-    "monitored_barrier",
-    "reduce",
-    "gather",
-    "scatter",
+_CHECKED_BYTES = 2 << 30  # of parameters, once, at the end: about two seconds
+_COLLECTIVES = (  # those of objects call these
+    "all_reduce all_reduce_coalesced all_gather all_gather_into_tensor all_gather_single all_to_all"
+    " all_to_all_single reduce_scatter reduce_scatter_tensor reduce_scatter_single broadcast barrier"
+    " monitored_barrier reduce gather scatter"
 )
 _record: dict[str, Any] = {}
-_state: dict[str, Any] = {"pid": 0, "written": 0.0, "module": None, "started": 0.0}
+_state: dict[str, Any] = {}
+_sizes: Any = weakref.WeakKeyDictionary()  # DDP module -> bytes of its gradients
 
 
 def install() -> None:
@@ -55,7 +46,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         self._busy: set[str] = set()
 
     def find_spec(self, name, path, target=None):  # type: ignore[no-untyped-def]
-        patch = _PATCHES.get(name)
+        patch = PATCHES.get(name)
         if patch is None or name in self._busy:
             return None
         self._busy.add(name)
@@ -77,132 +68,171 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 def _patch_c10d(module) -> None:  # type: ignore[no-untyped-def]
     """torch.distributed re-exports these names after this module ran, so it exports the wrapped ones."""
-    initialise = module.init_process_group
+    initialise, destroy = module.init_process_group, module.destroy_process_group
 
-    @functools.wraps(initialise)
     def init_process_group(*args, **kwargs):  # type: ignore[no-untyped-def]
         result = initialise(*args, **kwargs)
-        _quietly(_begin, module)
+        _quietly(_begin)
         return result
 
-    module.init_process_group = init_process_group
-    for name in _COLLECTIVES:
+    def destroy_process_group(*args, **kwargs):  # type: ignore[no-untyped-def]
+        group = (*args, *kwargs.values(), None)[0]
+        if group is None or group is module.group.WORLD:
+            _quietly(_finish)
+        return destroy(*args, **kwargs)
+
+    _state["c10d"] = module
+    module.init_process_group = _instead_of(initialise, init_process_group)
+    module.destroy_process_group = _instead_of(destroy, destroy_process_group)
+    for name in _COLLECTIVES.split():
         if hasattr(module, name):
-            setattr(module, name, _counted(module, getattr(module, name)))
+            setattr(module, name, _counted(getattr(module, name)))
+    for function in (_quietly, _complete, _step):  # called by what may be compiled
+        function.__code__ = function.__code__.replace(co_filename=module.__file__)
 
 
-def _counted(module: Any, collective: Any) -> Any:
-    names = list(inspect.signature(collective).parameters)
-    index = names.index("group") if "group" in names else len(names)
+def _counted(collective: Any) -> Any:
+    index = list(inspect.signature(collective).parameters).index("group")
 
-    @functools.wraps(collective)
     def wrapper(*args, **kwargs):  # type: ignore[no-untyped-def]
-        result = collective(*args, **kwargs)
-        group = args[index] if len(args) > index else kwargs.get("group")
-        if group is None or group is module.group.WORLD:  # asynchronous: as soon as it is under way
-            _quietly(_complete, 1)
+        result = collective(*args, **kwargs)  # an asynchronous one counts as soon as it is under way
+        _quietly(_complete, args[index] if len(args) > index else kwargs.get("group"))
         return result
 
-    return wrapper
+    return _instead_of(collective, wrapper)
+
+
+def _instead_of(original: Any, wrapper: Any) -> Any:
+    """Return the wrapper under the file of the function that it stands for.
+
+    torch.compile passes over torch's own files. Ours it would compile, and anew whenever a count changes.
+    """
+    file, first = original.__code__.co_filename, original.__code__.co_firstlineno
+    wrapper.__code__ = wrapper.__code__.replace(co_filename=file, co_firstlineno=first)
+    return functools.wraps(original)(wrapper)
 
 
 def _patch_ddp(module) -> None:  # type: ignore[no-untyped-def]
     """DDP's own all-reduce is C++ and passes no wrapper; its constructor compares all ranks: a collective."""
     ddp = module.DistributedDataParallel
     construct, forward = ddp.__init__, ddp.forward
+    torch = sys.modules["torch"]
+    is_compiling: Any = bool  # always False, as before torch 2.1
 
-    @functools.wraps(construct)
     def __init__(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+        nonlocal is_compiling
         construct(self, *args, **kwargs)
-        _quietly(_built, self)
+        is_compiling = getattr(getattr(torch, "compiler", None), "is_compiling", bool)
+        _quietly(_built, self, kwargs.get("init_sync", True))
 
-    @functools.wraps(forward)
     def forward_counted(self, *args, **kwargs):  # type: ignore[no-untyped-def]
-        if _state["grad_enabled"]():
+        if torch.is_grad_enabled() and not is_compiling():
             _quietly(_step, self)
         return forward(self, *args, **kwargs)
 
-    import torch  # loaded already: this module is a part of it
-
-    _state["grad_enabled"] = torch.is_grad_enabled
-    ddp.__init__, ddp.forward = __init__, forward_counted
+    ddp.__init__ = _instead_of(construct, __init__)
+    ddp.forward = _instead_of(forward, forward_counted)
 
 
-_PATCHES = {"torch.distributed.distributed_c10d": _patch_c10d, "torch.nn.parallel.distributed": _patch_ddp}
+PATCHES = {"torch.distributed.distributed_c10d": _patch_c10d, "torch.nn.parallel.distributed": _patch_ddp}
 
 
-def _begin(module) -> None:  # type: ignore[no-untyped-def]
-    if _state["pid"] != os.getpid():  # not a copy that a fork made
-        _state.update(pid=os.getpid(), started=time.time())
+def _begin() -> None:
+    module = _state["c10d"]
+    size, node = module.get_world_size(), os.environ.get("HOTRUN_NODE") or socket.gethostname()
+    if _record and _record["collectives"] and size <= _record["world_size"]:
+        return  # a second, smaller group of the same process takes nothing back
+    if not _record:
+        _state.update(started=time.time(), models=[], sums={}, left=_CHECKED_BYTES)
         atexit.register(_quietly, _end)
+        os.register_at_fork(after_in_child=_record.clear)  # a data loader's worker is no rank
     _record.update(
-        run=os.environ.get("HOTRUN_RUN_ID", ""),
-        attempt=int(os.environ.get("HOTRUN_ATTEMPT", "1")),
-        node=os.environ.get("HOTRUN_NODE", ""),
-        local_rank=int(os.environ.get("LOCAL_RANK", "0")),
-        rank=module.get_rank(),
-        world_size=module.get_world_size(),
-        backend=str(module.get_backend()),
-        collectives=0,
-        steps=0,
-        gradient_bytes=0,
-        checksum=None,
-        state="init",
-    )
-    store = module._get_default_store()
-    store.set(
-        f"hotrun/{_record['rank']}", f"{_record['node']}/{_record['local_rank']}/{socket.gethostname()}"
-    )
-    _record["peers"] = [store.get(f"hotrun/{rank}").decode() for rank in range(_record["world_size"])]
+        run=os.environ.get("HOTRUN_RUN_ID", ""), attempt=int(os.environ.get("HOTRUN_ATTEMPT") or 1),
+        node=node, local_rank=int(os.environ.get("LOCAL_RANK") or 0), rank=module.get_rank(), pid=os.getpid(),
+        world_size=size, backend=str(module.get_backend()), started=_state["started"], peers=[],
+        collectives=0, steps=0, gradient_bytes=0, checksum=None, state="init",
+    )  # fmt: skip
+    _write()
+    store, meeting = module._get_default_store(), f"{node}-{os.getpid()}-{time.time()}"
+    store.set(f"hotrun/{_record['rank']}", f"{node}/{_record['local_rank']}/{socket.gethostname()}")
+    _record["meeting"] = store.compare_set("hotrun/meeting", "", meeting).decode()  # neither of them waits
     _write()
 
 
-def _built(model) -> None:  # type: ignore[no-untyped-def]
-    if _is_recording() and model.process_group.size() == _record["world_size"]:
-        _state["module"] = model
-        _state["bytes"] = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
-        _complete(1)
+def _built(model, is_compared) -> None:  # type: ignore[no-untyped-def]
+    if not _record:
+        return
+    _sizes[model] = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+    ignored = {f"module.{name}" for name in model.parameters_to_ignore}
+    checked = [p for name, p in model.named_parameters() if name not in ignored]
+    models = _state["models"]  # each summed up when it goes, at the latest when its group or the process ends
+    models.append(weakref.finalize(model, _quietly, _checksum, len(models), checked))
+    models[-1].atexit = False
+    if is_compared:
+        _complete(model.process_group)
 
 
 def _step(model) -> None:  # type: ignore[no-untyped-def]
-    if _is_recording() and model is _state["module"]:
+    if _record and model in _sizes and model.require_backward_grad_sync:
         _record["steps"] += 1
-        _record["gradient_bytes"] += _state["bytes"]
-        _complete(1 if _record["steps"] > 1 else 0)  # this forward shows that the last step was finished
+        _record["gradient_bytes"] += _sizes[model]
+        if _record["steps"] > 1:  # this forward shows that the last step was finished
+            _complete(model.process_group)
 
 
-def _complete(count: int) -> None:
-    if not _is_recording():
+def _complete(group) -> None:  # type: ignore[no-untyped-def]
+    if not _record or (group is not None and group.size() != _record["world_size"]):
         return
-    first = _record["collectives"] == 0 and count > 0
-    _record["collectives"] += count
+    _record["collectives"] += 1
+    first = _record["collectives"] == 1
     if first or time.time() - _state["written"] > _WRITE_EVERY_S:
+        _write()
+    if first:  # so everybody is in; rank 0, whose store it is, may be gone already
+        store, ranks = _state["c10d"]._get_default_store(), range(_record["world_size"])
+        if store.check([f"hotrun/{rank}" for rank in ranks]):
+            _record["peers"] = [store.get(f"hotrun/{rank}").decode() for rank in ranks]
+            _write()
+
+
+def _finish() -> None:
+    """Before the group ends."""
+    if not _record:
+        return
+    for summed_up in _state["models"]:
+        summed_up()
+    _write()
+    group = _state["c10d"].group.WORLD
+    if group is not None:  # collectives that passed no wrapper, as those of compiled code, have numbers too
+        _record["collectives"] = max(_record["collectives"], group._get_sequence_number_for_group())
         _write()
 
 
 def _end() -> None:
-    if not _is_recording():
+    if _record:
+        _record["state"] = "failed" if getattr(sys, "last_value", None) is not None else "exit"
+        _write()
+        if _record["state"] == "exit":
+            _finish()
+
+
+def _checksum(index, parameters) -> None:  # type: ignore[no-untyped-def]
+    if not _record:
         return
-    _record["state"] = "failed" if getattr(sys, "last_value", None) is not None else "exit"
-    _write()
-    _quietly(_checksum)
-    _write()
-
-
-def _checksum() -> None:
     total = 0
-    for parameter in _state["module"].parameters() if _state["module"] is not None else ():
-        total = zlib.crc32(parameter.detach().cpu().contiguous().flatten().numpy().tobytes(), total)
-    _record["checksum"] = total
-
-
-def _is_recording() -> bool:
-    return bool(_record) and _state["pid"] == os.getpid()
+    for parameter in parameters:
+        size = parameter.numel() * parameter.element_size()
+        if size <= _state["left"]:
+            data = parameter.detach().flatten().cpu().view(sys.modules["torch"].uint8)
+            total = zlib.crc32(data.numpy(), total)
+            _state["left"] -= size
+    _state["sums"][index] = total
+    _record["checksum"] = zlib.crc32(str(sorted(_state["sums"].items())).encode())
+    _record["checksum_bytes"] = _CHECKED_BYTES - _state["left"]
 
 
 def _write() -> None:
     _state["written"] = time.time()
-    name = f"rank{_record['rank']}-{_record['node']}-{_record['local_rank']}.json"
+    name = f"rank{_record['rank']}-{_record['node']}-{_record['local_rank']}-{_record['pid']}.json"
     path = os.path.join(os.environ["HOTRUN_PROOF_DIR"], name)
     with open(path + ".part", "w") as file:
         json.dump({**_record, "seconds": round(time.time() - _state["started"], 2)}, file)

@@ -38,10 +38,11 @@ class Child:
     def __init__(
         self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: IO[str],
         on_line: Callable[[str], None] = lambda _: None, owner: Owner | None = None,
+        secrets: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.tail: deque[str] = deque(maxlen=TAIL_LINES * 10)
         self.log_error: OSError | None = None
-        self._log, self._on_line = log, on_line
+        self._log, self._on_line, self._secrets = log, on_line, secrets
         self._process = subprocess.Popen(
             list(argv), env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True, user=owner.uid if owner else None,
@@ -91,7 +92,7 @@ class Child:
         stream.close()
 
     def _keep(self, raw: bytes) -> None:
-        line = _ESCAPES.sub("", raw.decode("utf-8", "replace")).rstrip()
+        line = redacted(_ESCAPES.sub("", raw.decode("utf-8", "replace")).rstrip(), self._secrets)
         if line:
             self.tail.append(line)
             try:
@@ -100,6 +101,16 @@ class Child:
             except (OSError, ValueError) as error:  # full, or closed: a pipe that nobody reads would hang it
                 self.log_error = error if isinstance(error, OSError) else self.log_error
             self._on_line(line)
+
+
+def redacted(line: str, secrets: Sequence[str]) -> str:
+    """The line without these words, and without what stands before the host of an address."""
+    for secret in secrets:
+        line = line.replace(secret, "***")
+    return _CREDENTIALS.sub("://***@", line)
+
+
+_CREDENTIALS = re.compile(r"://[^/\s:@]+:[^/\s@]+@")
 
 
 class Cancelled(Exception):
@@ -112,16 +123,16 @@ class TookTooLong(Exception):
 
 def run(
     argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: IO[str], deadline: float,
-    cancelled: Callable[[], bool] = lambda: False, owner: Owner | None = None,
+    cancelled: Callable[[], bool] = lambda: False, owner: Owner | None = None, secrets: Sequence[str] = (),
 ) -> tuple[int, list[str]]:  # fmt: skip
     """Run to the end and return (exit code, last lines).
 
     `deadline` is in time.monotonic() seconds. Raises Cancelled or TookTooLong, after ending the process,
     and FileNotFoundError when there is no such program.
     """
-    log.write(f"+ {' '.join(argv)}\n")
+    log.write(redacted(f"+ {' '.join(argv)}\n", secrets))
     log.flush()
-    child = Child(argv, env=env, cwd=cwd, log=log, owner=owner)
+    child = Child(argv, env=env, cwd=cwd, log=log, owner=owner, secrets=secrets)
     try:
         while child.returncode is None:
             _check(cancelled, deadline)

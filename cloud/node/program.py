@@ -6,7 +6,6 @@ Exit codes: 0 trained and proven · 5 this run failed, whoever's fault · 130 en
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import random
 import signal
@@ -14,14 +13,17 @@ import time
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import Any, Callable
+from typing import Any
 
 from . import job, machine, process, signals, stages
 from .context import Console, Context
 from .failure import Ended, MasterLost, StageFailed, Stopped, problem
-from .host import SKIPPED, Host
+from .host import Host
 from .job import Job
 from .layout import Layout
+from .stages import network
+from .stages.collect import hand_in
+from .walk import PATIENCE, VERDICT_S, shown, stage, unforeseen
 
 
 def main(job_file: str) -> int:
@@ -43,7 +45,7 @@ def main(job_file: str) -> int:
     except Exception as error:  # noqa: BLE001 - whatever it is, it ends with a line that names it
         traceback.print_exc()
         console = context.console if context else Console("unknown")
-        console.stage(stage="boot", state="failed", **_shown(_unforeseen(error).problem))
+        console.stage(stage="boot", state="failed", **shown(unforeseen(error).problem))
         return 5
     finally:
         if context is not None:
@@ -56,12 +58,12 @@ def _context(the_job: Job, root: str) -> Context | None:
     """Who and where this node is; None, after telling Heat, when the metadata does not say."""
     base_url, console = os.environ.get("HOTRUN_METADATA_URL", machine.METADATA_URL), Console("unknown")
     try:
-        limit_s = the_job.boot_timeout_s * _PATIENCE["worker"]
+        limit_s = the_job.boot_timeout_s * PATIENCE["worker"]
         identity = machine.identity(base_url, time.monotonic() + limit_s, console.say)
     except (TimeoutError, KeyError, ValueError) as error:
         why = f"the server's metadata has no {error}" if isinstance(error, KeyError) else str(error)
         found = problem("no-metadata", why, fix="start machines from a template of this program")
-        console.stage(stage="network", state="failed", **_shown(found))
+        console.stage(stage="network", state="failed", **shown(found))
         time.sleep(random.uniform(0, min(60.0, limit_s / 10)))
         signals.gate(
             the_job, {**found, "node": "a machine", "stage": "network"}, server="", run="", note=console.say
@@ -83,105 +85,70 @@ def _context(the_job: Job, root: str) -> Context | None:
 
 
 def _run(context: Context) -> int:
+    """Walk through the stages, as often as attempts follow each other, to the end of the run."""
     failed = False
-    try:
-        for name, work in stages.WORK.items():
-            _stage(context, name, work)
-    except Stopped:
-        failed = True
-    except StageFailed as error:
-        if context.link is None:
-            return _alone(context, error.problem)
-        failed = True
-    except MasterLost as error:
-        return _alone(context, _master_lost(context, error))
-    try:
-        for name, work in stages.ENDING.items():
-            _stage(context, name, work)
-    except (StageFailed, Stopped):
-        failed = True
-    except MasterLost as error:
-        return _alone(context, _master_lost(context, error))
-    return 5 if failed or context.found["final"]["state"] != "done" else 0
-
-
-def _stage(context: Context, name: str, work: Callable[[Context, float], str]) -> None:
-    """Run one stage with its deadline and log, and tell the console and the master how it went."""
-    started, limit_s = time.monotonic(), _limit_s(context, name)
-    context.console.stage(stage=name, state="begin")
-    if context.link is not None:
-        context.link.send("stage", stage=name, state="begin", s=0.0)
-    with (context.layout.logs / f"{name}.log").open("w", encoding="utf-8") as log:
-        context.begin(name, log)
+    while True:
         try:
-            detail = work(context, started + limit_s)
-        except StageFailed as error:
-            _tell(context, name, "failed", started, problem=error.problem)
-            raise
-        except TimeoutError as error:
-            failure = StageFailed("deadline", f"{name} did not end within {limit_s:.0f} s")
-            _tell(context, name, "failed", started, problem=failure.problem)
-            raise failure from error
-        except (Stopped, MasterLost):
-            _tell(context, name, "stopped", started)
-            raise
-        except Exception as error:
-            failure = _unforeseen(error)
-            with contextlib.suppress(OSError):  # the disk may be what failed
-                traceback.print_exc(file=log)
-            _tell(context, name, "failed", started, problem=failure.problem)
-            raise failure from error
-        state = "skipped" if detail == SKIPPED else "ok"
-        _tell(context, name, state, started, detail=detail)
+            for name, work in stages.WORK.items():
+                if not failed and name not in context.passed:
+                    stage(context, name, work)
+            for name, work in stages.ENDING.items():
+                stage(context, name, work)
+            return 5 if failed or context.found["final"]["state"] != "done" else 0
+        except (StageFailed, Stopped, MasterLost) as error:
+            if context.link is None and isinstance(error, StageFailed):
+                return _alone(context, error.problem)
+            if isinstance(error, StageFailed) and context.stage in stages.ENDING:
+                return 5
+            try:
+                failed = not _goes_on(context, error)
+            except MasterLost as lost:
+                return _alone(context, _master_lost(context, lost))
 
 
-def _tell(
-    context: Context,
-    name: str,
-    state: str,
-    started: float,
-    *,
-    problem: dict[str, Any] | None = None,
-    detail: str = "",
-) -> None:
-    seconds = time.monotonic() - started
-    fields = _shown(problem) if problem else {"detail": detail}
-    context.console.stage(stage=name, state=state, s=seconds, **fields)
-    if context.link is not None:
-        context.link.send("stage", stage=name, state=state, s=seconds, problem=problem)
+def _goes_on(context: Context, error: Exception) -> bool:
+    """Whether another attempt follows; this node is ready for it then. MasterLost when nobody can say."""
+    try:
+        if isinstance(error, StageFailed):  # it was told: what follows is the coordinator's decision
+            with contextlib.suppress(TimeoutError):
+                context.connected().wait("stop", time.monotonic() + VERDICT_S)
+            context.connected().raise_if_over()
+            return False
+        raise error
+    except Stopped as stopped:
+        if stopped.again:
+            with contextlib.suppress(MasterLost, OSError, ValueError):
+                hand_in(
+                    context, context.layout.logs / "train.log", f"logs/attempt-{context.attempt}/train.log"
+                )
+            _begin(context, context.attempt + 1)
+        return stopped.again
+    except MasterLost as lost:
+        _rejoin(context, lost)
+        return True
 
 
-def _shown(found: dict[str, Any]) -> dict[str, Any]:
-    return {key: found[key] for key in ("code", "what", "where", "fix")}
+def _begin(context: Context, attempt: int) -> None:
+    context.begin_attempt(attempt)
+    context.passed -= {"rendezvous", "train"}
 
 
-def _unforeseen(error: Exception) -> StageFailed:
-    """What no stage expects: a full disk by its name, anything else as a bug, with its type."""
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return StageFailed(
-            "disk-full", f"the disk is full: {error}", fix="choose a flavor with a larger disk"
-        )
-    lines = traceback.format_exc().splitlines()
-    what = f"{type(error).__name__}: {error}"
-    return StageFailed("node-bug", what, fix="report this with the lines of the log", log=lines)
-
-
-def _limit_s(context: Context, name: str) -> float:
-    if name in ("network", "rendezvous"):
-        patience = _PATIENCE["master" if context.identity.is_master else "worker"]
-        booted_s = 0.0 if context.host.is_rehearsal else machine.uptime_s()
-        limit_s = context.job.boot_timeout_s * patience
-        return (
-            limit_s - booted_s if booted_s < limit_s / 2 else limit_s
-        )  # up for long: not a stack's first boot
-    if name == "train":
-        return context.job.max_hours * 3600
-    return stages.DEADLINES_S[name]
-
-
-# Heat's clock starts when the servers are active, a boot before this program does; whoever gives up must say
-# why before Heat's own time-out says nothing. A worker that found no master speaks before the master does.
-_PATIENCE = {"master": 0.9, "worker": 0.8}
+def _rejoin(context: Context, error: MasterLost) -> None:
+    """The master went away: wait for it, as it may come back with the same run; else raise `error`."""
+    process.sweep(context.tag)
+    limit_s, run = network.rejoin_limit_s(context), context.run
+    if not limit_s or context.identity.is_master:
+        raise error
+    context.console.say(f"{context.identity.name}: lost the master ({error}), waiting for it to come back")
+    context.connected().close()
+    try:
+        context.link = network.join(context, context.found["address"], time.monotonic() + limit_s)
+    except StageFailed:
+        raise error from None
+    context.run = context.link.welcome["run"]
+    if context.run != run:  # it has lost everything
+        context.passed = {"network"}
+    _begin(context, context.link.attempt)
 
 
 def _master_lost(context: Context, error: MasterLost) -> dict[str, Any]:
@@ -191,7 +158,7 @@ def _master_lost(context: Context, error: MasterLost) -> dict[str, Any]:
         f"{name} lost the master in {context.stage}: {error}",
         fix="look at the master's console",
     )
-    context.console.stage(stage=context.stage, state="failed", **_shown(found))
+    context.console.stage(stage=context.stage, state="failed", **shown(found))
     return found
 
 

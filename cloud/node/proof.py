@@ -23,6 +23,8 @@ class Judgement:
     backend: str
     gradient_bytes: int
     problem: dict[str, Any] | None
+    warnings: tuple[dict[str, Any], ...] = ()
+    """Problems of the level `warning`."""
 
     def world_size(self) -> dict[str, Any]:
         """The form of `world_size` in the status document."""
@@ -48,10 +50,31 @@ def judge(
     if expected == 1 and ended_well:
         return Judgement(1, 1, files[0]["backend"] if files else "none", gradient_bytes, None)
     if len(seats) == expected and len(complete) == len(files):
-        return Judgement(expected, expected, backend, gradient_bytes, None)
+        return Judgement(expected, expected, backend, gradient_bytes, None, warnings(complete))
     found = None if allow_single else _not_distributed(files, expected, hint)
     proven = _largest_group(files) or int(ended_well)
     return Judgement(expected, proven, backend, gradient_bytes, found)
+
+
+def warnings(files: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """What the files of one run say beside the proof: DDP ranks that ended with parameters of their own."""
+    sums = {
+        each["rank"]: each["checksum"]
+        for each in sorted(files, key=lambda each: each["rank"])
+        if each.get("state") != "failed" and each.get("checksum") is not None
+    }
+    if len(set(sums.values())) < 2:
+        return ()
+    usual = Counter(sums.values()).most_common(1)[0][0]
+    same, other = ([rank for rank in sums if (sums[rank] == usual) is side] for side in (True, False))
+    what = f"{_ranks(other)} ended with other parameters than {_ranks(same)}"
+    fix = "look for no_sync(), parameters set by hand, or weights that one rank alone loads"
+    return (problem("parameters-differ", what, fix=fix, level="warning"),)
+
+
+def _ranks(ranks: Sequence[int]) -> str:
+    listed = ", ".join(map(str, ranks[:8])) + (" and others" if len(ranks) > 8 else "")
+    return f"rank{'s' if len(ranks) > 1 else ''} {listed}"
 
 
 def _largest_group(files: Sequence[dict[str, Any]]) -> int:

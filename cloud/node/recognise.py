@@ -1,35 +1,30 @@
-"""An entrypoint's syntax tree -> which engine it is written for, and what it hard-codes. Pure.
+"""A program's syntax trees -> which engine it is written for, and what it hard-codes. Pure.
 
-Nothing is executed or imported. Names are followed through `import … as …` in the file itself.
+Nothing is executed or imported. Names are followed through imports, into the repository's own modules too.
 """
 
 from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from typing import Iterator
+from typing import Any, Iterator
 
-LAUNCH_SETTINGS = ("num_nodes", "devices", "strategy", "accelerator")
+from . import hardcoded
+from .adapt import differs, settings
+from .failure import problem
+from .hardcoded import HardCoded
+from .job import Job
+from .names import MAX_DEPTH, Program, Read, Source
 
+__all__ = ("HardCoded", "Recognition", "conflicts", "reason", "recognise", "refusal")
 # The module a name comes from decides; the first match in this order wins.
 _ENGINES = (
     ("ray", (), ("ray",)),
     ("lightning-cli", ("LightningCLI",), ("pytorch_lightning", "lightning")),
-    ("lightning", ("Trainer", "Fabric"), ("pytorch_lightning", "lightning")),
+    ("lightning", ("Trainer", "Fabric"), ("pytorch_lightning", "lightning", "lightning_fabric")),
     ("tensorflow", (), ("tensorflow", "tf_keras", "keras")),
     ("torch", ("init_process_group", "DistributedDataParallel", "DDP"), ("torch",)),
 )
-
-
-@dataclass(frozen=True)
-class HardCoded:
-    """A launch setting that the script fixes itself."""
-
-    name: str
-    """`num_nodes`, `devices`, `strategy`, `accelerator`, `MASTER_ADDR` …"""
-    value: str
-    """The value as it stands in the source."""
-    line: int
 
 
 @dataclass(frozen=True)
@@ -43,86 +38,90 @@ class Recognition:
     evidence: str
     """What was found there, for a person: `Trainer`, `init_process_group`."""
     hard_coded: tuple[HardCoded, ...] = ()
+    file: str = ""
+    """Path of the evidence in the repository; the entrypoint's where there is none."""
+
+    @property
+    def where(self) -> str:
+        """`file:line` of the line to look at: the first hard-coded setting, else the evidence."""
+        return self.hard_coded[0].where if self.hard_coded else f"{self.file}:{self.line}"
 
 
-def recognise(source: str, filename: str) -> Recognition:
-    """Read `source` and say what it is written for.
+def recognise(source: str, filename: str, read: Read = lambda path: None) -> Recognition:
+    """Read `source` and say what it is written for; `read(path)`: another file of the repository, or None.
 
-    Raises SyntaxError, with file and line, when it is not Python.
+    The file that is nearest to the entrypoint decides. Raises SyntaxError, with file and line, when the
+    entrypoint is not Python.
     """
-    tree = ast.parse(source, filename)
-    names = _imported_names(tree)
-    uses = list(_uses(tree, names))
-    for engine, wanted, modules in _ENGINES:
-        for line, origin in uses:
-            if origin.split(".")[0] in modules and (not wanted or origin.rpartition(".")[2] in wanted):
-                evidence = origin.rpartition(".")[2]
-                return Recognition(engine, line, evidence, tuple(_hard_coded(tree, names)))
-    return Recognition("python", 1, "no training library found", tuple(_hard_coded(tree, names)))
+    program = Program(source, filename, read)
+    hard_coded = tuple(each for file in program.files for each in hardcoded.found(program, file))
+    for depth in range(MAX_DEPTH + 1):
+        uses = [
+            (file.path, *use) for file in program.files if file.depth == depth for use in _uses(program, file)
+        ]
+        for engine, wanted, modules in _ENGINES:
+            for path, line, origin in uses:
+                library, evidence = origin.split(".")[0], origin.rpartition(".")[2]
+                if library in modules and (not wanted or evidence in wanted):
+                    return Recognition(engine, line, evidence, hard_coded, path)
+    return Recognition("python", 1, "no training library found", hard_coded, filename)
 
 
-def _imported_names(tree: ast.AST) -> dict[str, str]:
-    """Local name -> dotted origin, for every import of the file."""
-    names: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                local = alias.asname or alias.name.split(".")[0]
-                names[local] = alias.name if alias.asname else local
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            for alias in node.names:
-                names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-    return names
+def conflicts(recognition: Recognition, nnodes: int, nproc: int, has_gpu: bool) -> list[HardCoded]:
+    """Hard-coded settings with which this cluster would not train as one.
+
+    `nproc`: ranks on each node. The arguments that a LightningCLI is given win over its trainer_defaults, and
+    a port that is the same everywhere does no harm.
+    """
+    wanted, world_size = settings(nnodes, nproc, has_gpu), nnodes * nproc
+
+    def is_one(each: HardCoded) -> bool:
+        if each.owner in ("Trainer", "Fabric"):
+            return differs(each.name, each.value, wanted)
+        return (world_size > 1 and each.owner != "trainer_defaults") and {
+            "world_size": str(each.value) != str(world_size), "rank": True, "master_port": False,
+            "local_rank": nproc > 1 or str(each.value) != "0", "nccl_socket_ifname": nnodes > 1 and has_gpu,
+        }.get(each.name.lower(), nnodes > 1)  # fmt: skip
+
+    return [each for each in recognition.hard_coded if is_one(each)]
 
 
-def _uses(tree: ast.Module, names: dict[str, str]) -> Iterator[tuple[int, str]]:
+def reason(each: HardCoded, nnodes: int, nproc: int, has_gpu: bool) -> str:
+    """Why a setting stands against this cluster."""
+    return {
+        "num_nodes": f"there are {nnodes} machines", "devices": f"ranks on each machine: {nproc}",
+        "accelerator": f"the machines have {'CUDA GPUs' if has_gpu else 'no GPU'}",
+        "strategy": f"{nnodes * nproc} ranks are to train as one",
+    }.get(each.name, "every machine gets its own value from the launcher")  # fmt: skip
+
+
+def refusal(
+    job: Job, recognition: Recognition, nnodes: int, nproc: int, has_gpu: bool
+) -> dict[str, Any] | None:
+    """The problem for which the gate refuses a program that would not train as one; None lets it pass."""
+    found = conflicts(recognition, nnodes, nproc, has_gpu)
+    if not found or "yes" in (job.adapt, job.allow_single):
+        return None
+    first, more = found[0], f" ({len(found) - 1} more in the log)" if found[1:] else ""
+    return problem(
+        "hard-coded", f"{first.text} is set, but {reason(first, nnodes, nproc, has_gpu)}{more}",
+        where=first.where, fix=f"{first.edit}; or generate with --adapt",
+        log=[f"{each.where}: {each.text}: {each.edit}" for each in found],
+    )  # fmt: skip
+
+
+def _uses(program: Program, file: Source) -> Iterator[tuple[int, str]]:
     """(line, dotted origin) of everything called or subclassed, then of everything imported."""
-    for node in ast.walk(tree):
+    for node in file.nodes:
         if isinstance(node, ast.Call):
             targets = [node.func]
         elif isinstance(node, ast.ClassDef):
             targets = node.bases
         else:
             continue
-        yield from ((node.lineno, _origin(target, names)) for target in targets if _origin(target, names))
-    for node in ast.walk(tree):
+        yield from ((node.lineno, program.origin(file, target)) for target in targets)
+    for node in file.nodes if not file.depth else ():  # further on an import alone tells little
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             module = getattr(node, "module", None)
             for alias in node.names:
                 yield node.lineno, f"{module}.{alias.name}" if module else alias.name
-
-
-def _origin(node: ast.expr, names: dict[str, str]) -> str:
-    """`pl.Trainer` -> `pytorch_lightning.Trainer`; empty for anything that was not imported."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name) or node.id not in names:
-        return ""
-    return ".".join([names[node.id], *reversed(parts)])
-
-
-def _hard_coded(tree: ast.AST, names: dict[str, str]) -> Iterator[HardCoded]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _origin(node.func, names).rpartition(".")[2] in (
-            "Trainer",
-            "Fabric",
-        ):
-            for keyword in node.keywords:
-                if keyword.arg in LAUNCH_SETTINGS and isinstance(keyword.value, ast.Constant):
-                    yield HardCoded(keyword.arg, repr(keyword.value.value), keyword.value.lineno)
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
-            for target in node.targets:
-                name = _environ_key(target, names)
-                if name in ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK", "NODE_RANK"):
-                    yield HardCoded(name, repr(node.value.value), node.lineno)
-
-
-def _environ_key(target: ast.expr, names: dict[str, str]) -> str:
-    """The key of `os.environ["KEY"] = …`, else empty."""
-    if isinstance(target, ast.Subscript) and _origin(target.value, names) == "os.environ":
-        key = target.slice
-        if isinstance(key, ast.Constant) and isinstance(key.value, str):
-            return key.value
-    return ""

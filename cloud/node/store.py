@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from pathlib import Path
 from typing import Protocol
+
+from .checkpoints import sha256
 
 KINDS = ("logs", "proof", "results")
 MAX_NODE_BYTES = 20 * 2**30  # per node; more than this is a data set, not a result
@@ -40,6 +41,14 @@ class Store:
         """The same for a file of the master itself, which moves."""
         path.replace(self.shared(name))
 
+    def link_shared(self, name: str, path: Path) -> None:
+        """The same for one that stays where it is, and is never written again."""
+        target = self.shared(name)
+        partial = target.with_name(target.name + ".part")
+        partial.unlink(missing_ok=True)
+        os.link(path, partial)
+        partial.replace(target)
+
     def keep(self, node: str, name: str, source: Readable, size: int) -> None:
         """Take an upload `KIND/PATH` of a node. Raises ValueError when it may not be taken."""
         self._take(node, size)
@@ -69,7 +78,7 @@ class Store:
         files = sorted(
             path for path in self.directory.rglob("*") if path.is_file() and path.name != "manifest.sha256"
         )
-        lines = [f"{_sha256(path)}  {path.relative_to(self.directory).as_posix()}\n" for path in files]
+        lines = [f"{sha256(path)}  {path.relative_to(self.directory).as_posix()}\n" for path in files]
         (self.directory / "manifest.sha256").write_text("".join(lines))
         return len(files)
 
@@ -99,11 +108,3 @@ def _copy(source: Readable, target: Path, size: int) -> None:
             file.write(chunk)
             left -= len(chunk)
     partial.replace(target)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -1,6 +1,6 @@
 """Plan -> nodes on this machine: the template's own user data runs here, byte for byte.
 
-    resolve  ─►  place (addresses, roots, environment, source)  ─►  bash FILE per node
+    resolve  ─►  place (level, roots, environment, source)  ─►  bash FILE per node
                                                                         │ console lines, signals
     Report  ◄─  kept (runs/NAME)  ◄─  follow  ◄─────────────────────────┘
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # the parts below need Linux; `generate` and `check` must loa
     from cloud.rehearse.report import Report
     from cloud.rehearse.screen import Ui
 
-LEVELS = ("process",)
+LEVELS = ("auto", "namespace", "process")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +38,12 @@ class Options:
     """Directory that stands in for the repository's address."""
     name: str | None = None
     """Name of the directory for the results; the repository's name and a number when not given."""
-    level: str = "process"
-    """What a machine is: process."""
+    level: str = "auto"
+    """What a machine is: namespace, process, or auto for the first of them that works here."""
+    faults: tuple[str, ...] = ()
+    """What goes wrong, as typed: `kill:worker-1@train`."""
+    cpu_shares: tuple[str, ...] = ()
+    """`20%` of a core for every machine, `worker-1=20%` for one."""
     fresh: bool = False
     """Whether to make new node roots instead of those that earlier rehearsals left."""
     runs_dir: Path = Path("runs")
@@ -53,7 +57,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
-            what = f"level is {shown(self.level)}, but only {', '.join(LEVELS)} exists"
+            what = f"level is {shown(self.level)}, but it is one of {', '.join(LEVELS)}"
             raise RequestError(Problem(code="choice-unknown", what=what, where="flag --level"))
 
 

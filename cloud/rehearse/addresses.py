@@ -1,18 +1,54 @@
-"""A loopback network of a rehearsal's own: 127.x.y.0/24, claimed for as long as the process lives.
+"""Machines' addresses: a loopback network of a rehearsal's own, or the template's, where nobody else is.
 
-The claim is an abstract socket name: the kernel keeps one per network namespace, exactly as it does
-the addresses, and forgets it with its last holder. No file is left and no other user can be in the way.
+127.x.y.0/24 is claimed for as long as the process lives. The claim is an abstract socket name: the kernel
+keeps one per network namespace, exactly as it does the addresses, and forgets it with its last holder. No
+file is left and no other user can be in the way.
 """
 
 from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from cloud.errors import Problem, ProblemsFound, RequestError
 
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network
+
 MAX_NODES = 250  # 127.x.y.2 to 127.x.y.251
 _NETWORKS = [f"127.{second}.{third}" for second in range(64, 68) for third in range(1, 255)]
+_FIRST = 10  # in a range with room for it, as a person would count
+_FIRST_AT_ALL = 3  # behind the network's own address, the gateway's and that of Neutron's DHCP server
+
+
+class Network(Protocol):
+    """Where services and machines are."""
+
+    @property
+    def services(self) -> str:
+        """Where the stand-ins are reached."""
+
+    def node(self, rank: int) -> str:
+        """The address of the machine with this rank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """The template's own range, in namespaces: nothing has to be claimed."""
+
+    cidr: IPv4Network
+    nnodes: int
+
+    @property
+    def services(self) -> str:
+        """The gateway, where Neutron puts it: the first address."""
+        return str(self.cidr[1])
+
+    def node(self, rank: int) -> str:
+        """The master's address, and after it the workers'."""
+        first = _FIRST if _FIRST + self.nnodes < self.cidr.num_addresses else _FIRST_AT_ALL
+        return str(self.cidr[first + rank])
 
 
 @dataclass(frozen=True, slots=True)

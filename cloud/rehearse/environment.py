@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 from cloud.errors import Problem, ProblemsFound
 from cloud.node.index import pip_settings
@@ -22,6 +24,9 @@ INHERITED = (
     "CUDA_VISIBLE_DEVICES",
 )  # fmt: skip
 _PIP_OPTIONS = ("index-url", "extra-index-url", "find-links", "trusted-host", "cert")
+_LOOPBACK = re.compile(
+    r"://(?:[^/@\s]*@)?(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?=[:/\s]|$)", re.IGNORECASE
+)
 _CAN_MAKE_ENVIRONMENTS = "import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 9))"
 
 Say = Callable[[str], None]
@@ -43,6 +48,20 @@ def inherited(environ: Mapping[str, str], addresses: list[str]) -> dict[str, str
         for name in ("NO_PROXY", "no_proxy"):
             taken[name] = ",".join(part for part in (taken.get(name, ""), local) if part)
     return taken
+
+
+def named_paths(environ: Mapping[str, str]) -> list[Path]:
+    """Files and directories that values name, alone or in lists; as paths or as file:// addresses."""
+    words = [word for value in environ.values() for word in re.split(r"[\s:,;]+(?!//)", value)]
+    paths = [
+        Path(unquote(word.removeprefix("file://"))) for word in words if word.startswith(("/", "file:///"))
+    ]
+    return [path for path in paths if path.exists()]
+
+
+def loopback_settings(environ: Mapping[str, str]) -> list[str]:
+    """Names of the variables whose addresses lead to this computer's own loopback."""
+    return [name for name, value in environ.items() if _LOOPBACK.search(value)]
 
 
 def of_node(

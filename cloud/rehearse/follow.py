@@ -38,6 +38,10 @@ class Machine:
     stopped_in: str = ""
     """The stage that the end of the run cut short; `collect` and `finish` still follow it."""
     began_at: float = 0.0
+    begun: dict[str, float] = field(default_factory=dict)
+    """Stage -> when it began for the first time, also before the machine came back."""
+    has_begun: bool = False
+    """Whether it was started."""
     progress: str = ""
     """What the program last told about its training."""
     what: str = ""
@@ -51,6 +55,8 @@ class Machine:
     exit_code: int | None = None
     was_ended: bool = False
     """Whether the rehearsal ended it."""
+    returns: int = 0
+    """How often it came back after a signal had ended it."""
 
     @property
     def rank(self) -> int:
@@ -75,6 +81,12 @@ class Machine:
         if self.exit_code is None:
             return "running" if self.stage else "waiting"
         return "done" if self.exit_code == 0 else "stopped"
+
+    def come_back(self) -> None:
+        """It starts again: what it told of its stages is over, its log goes on."""
+        self.stages, self.failure, self.failure_line = {}, {}, 0
+        self.stage = self.stage_state = self.stopped_in = self.progress = self.what = ""
+        self.exit_code, self.returns = None, self.returns + 1
 
     def problem(self) -> Problem | None:
         """The finding of its first `failed` line."""
@@ -129,6 +141,9 @@ def progress(line: str, before: str = "") -> str:
 
 def _move(machine: Machine, fields: dict[str, str], now: float) -> None:
     stage, state = fields["stage"], fields.get("state", "")
+    if state == "begin":
+        machine.begun.setdefault(stage, now)
+        _begin_again(machine, stage)
     if stage != machine.stage or (state == "begin" and machine.stage_state != "begin"):
         machine.began_at = now
     machine.stage, machine.stage_state = stage, state
@@ -139,6 +154,17 @@ def _move(machine: Machine, fields: dict[str, str], now: float) -> None:
         machine.stopped_in = machine.stopped_in or stage
     if state == "failed" and not machine.failure:
         machine.failure, machine.failure_line = dict(fields), machine.lines
+
+
+def _begin_again(machine: Machine, stage: str) -> None:
+    """A stage that begins once more is another attempt: what was told of it and of later ones is over."""
+    order = list(STAGES)
+    if stage not in machine.stages or stage not in order:
+        return
+    for later in order[order.index(stage) :]:
+        machine.stages.pop(later, None)
+    machine.failure, machine.failure_line = {}, 0
+    machine.stopped_in = machine.progress = ""
 
 
 def _seconds(told: str | None, measured: float) -> float:

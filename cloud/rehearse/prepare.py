@@ -1,13 +1,13 @@
-"""Plan -> all that machines need before they start: addresses, roots, services, user data, environments.
+"""Plan -> all that machines need before they start: level, roots, services, user data, environments.
 
 Whatever is wrong here is raised before a process is started or a run's directory made.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ from uuid import uuid4
 from cloud import resolve
 from cloud.errors import Problem, ProblemsFound
 from cloud.node.console import node_name
-from cloud.rehearse import Options, addresses, environment, launch, roots, source
-from cloud.rehearse.standins import Server, StandIns
+from cloud.rehearse import Options, environment, handed, launch, roots, source, space
+from cloud.rehearse.lab import choice
+from cloud.rehearse.standins import METADATA, Server, StandIns
 from cloud.template import parameters as parameters_
 
 if TYPE_CHECKING:
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from cloud.plan import Plan
-    from cloud.rehearse.addresses import Loopback
+    from cloud.rehearse.lab import Level
     from cloud.rehearse.roots import Roots
 
-MEMORY_PER_MACHINE_BYTES = 800 * 2**20  # a rank with torch, its node program and the system's share
 ENDING_S = 900.0  # collecting what a run made, beyond its own limit
 
 Say = Callable[[str], None]
@@ -53,6 +53,7 @@ class Prepared:
 
     nodes: tuple[Node, ...]
     parameters: dict[str, Any]
+    level: Level
     job: dict[str, Any]
     """The job's line as the master got it, without its secrets."""
     stack_name: str
@@ -83,42 +84,91 @@ def prepare(plan: Plan, options: Options, stack: ExitStack, say: Say, on_signal:
         raise ProblemsFound(*plan.problems)
     asked = _with_workers(plan, options)
     names = [node_name(rank) for rank in range(int(asked["workers"]) + 1)]
-    repo = str(asked["repo"])
-    loopback = addresses.claim(len(names))
-    stack.callback(loopback.close)
     cache = roots.cache_directory(os.environ)
-    key = roots.key(repo, str(asked.get("requirements", ".")))
+    key = roots.key(str(asked["repo"]), str(asked.get("requirements", ".")))
     taken = roots.take(cache, key, names, is_fresh=options.fresh)
     stack.callback(taken.close)
     uv_cache = roots.uv_cache(os.environ, cache, say)
-    problems = _space_problems(taken, uv_cache, len(names), say)
+    problems = space.problems(taken, uv_cache, len(names), say)
     standing_in = source.prepare(options.source, taken.directory, say) if options.source else None
     parameters = _with_source(plan, asked, standing_in, say)
     gitconfig = source.gitconfig(taken.directory / "gitconfig", str(plan.parameters["repo"]), standing_in)
-    stand_ins = StandIns(loopback.services, options.name or roots.short_name(repo), on_signal)
+    place = _Place(taken, uv_cache, standing_in, gitconfig, secrets.token_hex(16))
+    stack_name = options.name or roots.short_name(str(asked["repo"]))
+    level = choice.opened(_wanted(plan, parameters, place, level=options.level, stack=stack_name), say)
+    stack.callback(level.close)
+    sockets = (level.services, level.metadata)
+    stand_ins = StandIns(level.network.services, stack_name, on_signal, *sockets)
     stack.callback(stand_ins.close)
-    resolved = _resolved(plan, parameters, loopback, stand_ins, len(names))
-    tag = secrets.token_hex(16)
-    shared = environment.inherited(os.environ, [loopback.services, *map(loopback.node, range(len(names)))])
-    shared["PATH"] = environment.search_path(os.environ, say)
+    resolved = _resolved(plan, parameters, level, stand_ins, len(names))
     cpus = options.cpus or max(1, len(os.sched_getaffinity(0)) // len(names))
-
-    def made(one: resolve.ResolvedNode) -> Node:
-        root, address = taken.node(one.name), loopback.node(one.rank)
-        _serve(stand_ins, one, address)
-        own = environment.of_node(
-            root=root, metadata_url=stand_ins.metadata_url(one.name), tag=tag, cpus=cpus,
-            gitconfig=gitconfig, uv_cache=uv_cache,
-        )  # fmt: skip
-        user_data = _write_privately(root / "user_data", one.user_data)
-        return Node(name=one.name, address=address, root=root, user_data=user_data, environment=shared | own)
-
+    path = environment.search_path(os.environ, say)
+    nodes = _nodes(resolved, level, stand_ins, place, cpus=cpus, path=path)
     return Prepared(
-        nodes=tuple(map(made, resolved)), parameters=parameters, job=job_of(resolved[0].user_data),
-        stack_name=stand_ins.stack, stand_ins=stand_ins, tag=tag, transport=_transport(parameters),
-        held=(loopback.claim.fileno(), taken.lock), problems=tuple(problems),
+        nodes=nodes, parameters=parameters, level=level, job=handed.job_of(resolved[0].user_data),
+        stack_name=stack_name, stand_ins=stand_ins, tag=place.tag, transport=_transport(parameters),
+        held=(*level.held, taken.lock), problems=tuple(problems),
         launch=_launch(plan, asked, standing_in, options.source),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where machines are kept, and what marks them."""
+
+    taken: Roots
+    uv_cache: Path
+    standing_in: source.Source | None
+    gitconfig: Path
+    tag: str
+
+    def kept(self, repo: str) -> list[Path]:
+        """What machines must find wherever it lies."""
+        found = [Path(sys.prefix), Path(sys.base_prefix)]
+        if self.standing_in:
+            found.append(self.standing_in.directory)
+        return [*found, Path(repo)] if repo.startswith("/") else found
+
+
+def _wanted(
+    plan: Plan, parameters: dict[str, Any], place: _Place, *, level: str, stack: str
+) -> choice.Wanted:
+    """What the template and this environment ask of the level."""
+    repo, names = str(parameters["repo"]), [node_name(rank) for rank in range(int(parameters["workers"]) + 1)]
+    local = environment.loopback_settings(environment.inherited(os.environ, []) | {"repo": repo})
+    return choice.Wanted(
+        level=level, names=names, stack=stack, tag=place.tag, local=local, kept=place.kept(repo),
+        cidr=str(parameters.get("network_cidr") or choice.DEFAULT_CIDR),
+        group=resolve.security_rules(plan.template, parameters),
+        where=plan.template.where("resources", "security_group", "properties", "rules"),
+        roots={name: place.taken.node(name) for name in names}, directory=place.taken.directory / "lab",
+        together=(place.taken.directory, place.uv_cache),
+    )  # fmt: skip
+
+
+def _nodes(
+    resolved: list[resolve.ResolvedNode], level: Level, stand_ins: StandIns, place: _Place, *,
+    cpus: int, path: str,
+) -> tuple[Node, ...]:  # fmt: skip
+    """Write each machine's user data and say what it is started with."""
+    at = [level.network.node(one.rank) for one in resolved]
+    near = [level.network.services, *at, *([METADATA] if level.metadata else [])]
+    shared = environment.inherited(os.environ, near) | {"PATH": path}
+    nodes = []
+    for one, address in zip(resolved, at, strict=True):
+        root = place.taken.node(one.name)
+        own = {"name": one.name, "address": address, "uuid": str(uuid4())}
+        stand_ins.serve(Server(metadata=one.metadata, user_data=one.user_data, **own))
+        environ = shared | environment.of_node(
+            root=root, metadata_url=stand_ins.metadata_url(one.name), tag=place.tag, cpus=cpus,
+            gitconfig=place.gitconfig, uv_cache=place.uv_cache,
+        )  # fmt: skip
+        user_data = handed.user_data(root, one.user_data)
+        handed.program(root, one.user_data)
+        nodes.append(
+            Node(name=one.name, address=address, root=root, user_data=user_data, environment=environ)
+        )
+    return tuple(nodes)
 
 
 def _with_workers(plan: Plan, options: Options) -> dict[str, Any]:
@@ -159,39 +209,13 @@ def _own(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if not name.startswith("OS::")}
 
 
-def _space_problems(taken: Roots, uv_cache: Path, nnodes: int, say: Say) -> list[Problem]:
-    """Warnings about disk and memory, said at once; what can't be enough is raised."""
-    problems = roots.check_disk(taken, uv_cache, nnodes, say) + _memory_problems(nnodes)
-    if any(problem.level == "error" for problem in problems):
-        raise ProblemsFound(*problems)
-    for problem in problems:
-        say(f"{problem.level}: {problem.what}")
-    return problems
-
-
-def _memory_problems(nnodes: int) -> list[Problem]:
-    try:
-        meminfo = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return []
-    available = next(
-        int(line.split()[1]) * 1024 for line in meminfo.splitlines() if line.startswith("MemAvailable")
-    )
-    needed = nnodes * MEMORY_PER_MACHINE_BYTES
-    if available >= needed:
-        return []
-    figures = f"{needed / 2**30:.1f} GiB of memory, {available / 2**30:.1f} GiB are free"
-    what = f"{nnodes} machines need about {figures}"
-    return [Problem(code="memory-short", level="warning", what=what, fix="rehearse with fewer: --workers 1")]
-
-
 def _resolved(
-    plan: Plan, parameters: dict[str, Any], loopback: Loopback, stand_ins: StandIns, nnodes: int
+    plan: Plan, parameters: dict[str, Any], level: Level, stand_ins: StandIns, nnodes: int
 ) -> list[resolve.ResolvedNode]:
     """What Heat would hand to each machine, with what only a cloud knows made up here."""
     facts = resolve.Facts(
         stack_name=stand_ins.stack,
-        addresses=tuple(loopback.node(rank) for rank in range(nnodes)),
+        addresses=tuple(level.network.node(rank) for rank in range(nnodes)),
         secret=secrets.token_hex(16),
         signal=stand_ins.signal_attributes(_transport(parameters)),
     )
@@ -200,35 +224,3 @@ def _resolved(
 
 def _transport(parameters: dict[str, Any]) -> str:
     return str(parameters.get("signal_transport", "HEAT_SIGNAL"))
-
-
-def _serve(stand_ins: StandIns, one: resolve.ResolvedNode, address: str) -> None:
-    stand_ins.serve(
-        Server(
-            name=one.name, address=address, metadata=one.metadata, user_data=one.user_data, uuid=str(uuid4())
-        )
-    )  # fmt: skip
-
-
-def _write_privately(path: Path, content: bytes) -> Path:
-    """The user data holds the stack's secret."""
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.write_bytes(content)
-    return path
-
-
-def job_of(user_data: bytes) -> dict[str, Any]:
-    """The job's line of a user data, without what is secret in it; empty when there is none."""
-    for line in user_data.splitlines():
-        if not line.startswith(b"{"):
-            continue
-        try:
-            job = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(job, dict) and "entrypoint" in job:
-            return {
-                key: value for key, value in job.items() if key not in ("secret", "signal", "signal_token")
-            }
-    return {}

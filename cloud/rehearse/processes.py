@@ -1,16 +1,19 @@
-"""Machines as processes: `bash FILE` each, in a session of its own, its output read line by line."""
+"""Machines as processes: the level's command for each, its output read line by line, and who is who in it."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
+import signal
 import subprocess
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
 END_OF_OUTPUT_S = 1.0  # a grandchild that keeps the pipe open is not waited for
 
@@ -31,10 +34,10 @@ class Fleet:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     readers: dict[str, threading.Thread] = field(default_factory=dict)
 
-    def start(self, name: str, user_data: Path, env: Mapping[str, str], root: Path, log: Path) -> None:
-        """Start a machine's user data, the file as it is."""
+    def start(self, name: str, argv: Sequence[str], env: Mapping[str, str], root: Path, log: Path) -> None:
+        """Start a machine, also one that comes back: its log goes on."""
         process = subprocess.Popen(
-            ["bash", str(user_data)], env=dict(env), cwd=root, stdin=subprocess.DEVNULL,
+            list(argv), env=dict(env), cwd=root, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         assert process.stdout is not None
@@ -59,3 +62,41 @@ class Fleet:
                 written.write(text + "\n")
                 written.flush()
                 self.lines.put(Line(name, text))
+
+
+def kill(pids: Iterable[int]) -> bool:
+    """SIGKILL to all; whether there was one."""
+    found = False
+    for pid in pids:
+        found = True
+        send(pid, signal.SIGKILL)
+    return found
+
+
+def programs(pids: Iterable[int]) -> list[int]:
+    """The node programs among these processes."""
+    return [pid for pid in sorted(pids) if b"\0-m\0node\0" in _read(pid, "cmdline")]
+
+
+def ranks(pids: Iterable[int]) -> list[int]:
+    """The ranks among these processes: those with a LOCAL_RANK whose parent has none."""
+    marked = {pid for pid in pids if b"\0LOCAL_RANK=" in b"\0" + _read(pid, "environ")}
+    return [pid for pid in sorted(marked) if _parent(pid) not in marked]
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal; a process that ended meanwhile is none."""
+    with contextlib.suppress(OSError):
+        os.kill(pid, number)
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return Path("/proc", str(pid), name).read_bytes()
+    except OSError:
+        return b""
+
+
+def _parent(pid: int) -> int:
+    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    return int(fields[1]) if len(fields) > 1 else 0

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 State = Literal["done", "failed", "running"]
 
-NOT_SHOWN = {"process": "ports, firewall, systemd, cloud-init, power-off"}
+NOT_SHOWN = {
+    "process": "ports, firewall, systemd, cloud-init, power-off",
+    "namespace": "systemd, cloud-init, the image's own packages, reboot",
+}
 LOG_LINES_SHOWN = 8
 _FIGURES = ("result.json", "metrics.csv", "loss.png", "predictions.csv")
 
@@ -40,6 +43,8 @@ class NodeReport:
     def __str__(self) -> str:
         if self.state == "failed":
             return f"failed: {self.last_stage}" if self.last_stage else "failed"
+        if self.state == "waiting":
+            return "never started"
         if self.state in ("stopped", "running") and self.last_stage:
             return f"{'stopped' if self.state == 'stopped' else 'ended'} in {self.last_stage}"
         return self.state
@@ -199,7 +204,11 @@ def _states(report: Report) -> list[str]:
 
 
 def _other_problems(report: Report) -> list[str]:
-    return [f"{problem.level}: {problem.what}" for problem in report.problems if problem.level != "error"]
+    others = [problem for problem in report.problems if problem.level != "error"]
+    return [
+        f"{'recovered' if problem.code == 'recovered' else problem.level}: {problem.what}"
+        for problem in others
+    ]
 
 
 def size(count: float) -> str:

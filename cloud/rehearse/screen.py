@@ -80,6 +80,11 @@ class Screen:
         if not self._quiet:
             _print(self._console, f"{name:{self._width}} │ {text}")
 
+    def tell(self, sentence: str) -> None:
+        """Something that the rehearsal itself did or noticed."""
+        if not self._quiet:
+            _print(self._console, sentence)
+
     def stage(self, machine: Machine, fields: dict[str, str]) -> None:
         """A stage that ended, as a line where there is no table."""
         if self._quiet or self._live is not None or fields.get("state") == "begin":

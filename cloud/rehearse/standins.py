@@ -1,9 +1,11 @@
 """The cloud's services that a node asks: metadata, Keystone's tokens, Heat's signals. One small HTTP server.
 
-    /node/NAME/openstack/latest/meta_data.json   /node/NAME/latest/meta-data/local-ipv4   …/user_data
-    /v3/auth/tokens                              /v1/PROJECT/stacks/…/resources/gate_handle/signal
+    /openstack/latest/meta_data.json   /latest/meta-data/local-ipv4   …/user_data
+    /v3/auth/tokens                    /v1/PROJECT/stacks/…/resources/gate_handle/signal
 
-The answers follow the real services' rules; what the node sent is judged in `signals`.
+At level namespace the metadata service is at its own address and knows a machine by the address that asks; at
+level process each has a path of its own, /node/NAME/openstack/… The answers follow the real services' rules;
+what the node sent is judged in `signals`.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 from cloud.rehearse.signals import MAX_BODY_BYTES, WaitCondition
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
+METADATA = "169.254.169.254"  # the link-local address of every OpenStack's metadata service
 _UNAUTHORIZED = {
     "error": {
         "code": 401,
@@ -63,31 +67,38 @@ def _ignore(_recorded: bool, _body: Any) -> None:
 class StandIns:
     """The services of one rehearsal; `serve` adds machines, `close` ends them.
 
-    `on_signal` is called from the server's threads with (recorded, body).
+    `on_signal` is called from the server's threads with (recorded, body). `services` and `metadata` are
+    listening sockets; without them one is opened at `address` for all.
     """
 
-    def __init__(self, address: str, stack: str, on_signal: Callable[[bool, Any], None] = _ignore) -> None:
+    def __init__(
+        self, address: str, stack: str, on_signal: Callable[[bool, Any], None] = _ignore,
+        services: socket.socket | None = None, metadata: socket.socket | None = None,
+    ) -> None:  # fmt: skip
         self.condition = WaitCondition(count=1)
         self.stack, self.project, self.on_signal = stack, uuid.uuid4().hex, on_signal
         self._user_id, self._password = uuid.uuid4().hex, secrets.token_hex(16)
         self._tokens = {secrets.token_hex(16)}
         self._static_token = next(iter(self._tokens))
         self._documents: dict[str, bytes] = {}
+        self._names: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._server = _Server((address, 0), _Handler)
-        self._server.stand_ins = self
-        self._url = f"http://{address}:{self._server.server_address[1]}"
+        own = _Server(self, address, services)
+        self._servers = [own] if metadata is None else [own, _Server(self, address, metadata)]
+        self._url = f"http://{address}:{own.server_address[1]}"
         self._signal_path = f"/v1/{self.project}/stacks/{stack}/{uuid.uuid4()}/resources/gate_handle/signal"
-        threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True).start()
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
 
     def serve(self, server: Server) -> None:
         """Answer metadata requests for this machine from now on."""
+        self._names[server.address] = server.name
         for path, body in server.documents(self.stack, self.project).items():
             self._documents[f"/node/{server.name}{path}"] = body
 
     def metadata_url(self, name: str) -> str:
-        """The base that stands for http://169.254.169.254 on this machine."""
-        return f"{self._url}/node/{name}"
+        """Where this machine asks: the real address, or the base that stands for it."""
+        return f"http://{METADATA}" if len(self._servers) > 1 else f"{self._url}/node/{name}"
 
     def signal_attributes(self, transport: str) -> dict[str, str | None]:
         """The wait condition handle's attributes, as Heat gives them for this signal transport."""
@@ -105,12 +116,14 @@ class StandIns:
 
     def close(self) -> None:
         """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
 
-    def document(self, path: str) -> bytes | None:
-        """The body at this path, or None."""
-        return self._documents.get(path)
+    def document(self, path: str, asker: str) -> bytes | None:
+        """The body at this path for the machine with the address `asker`, or None."""
+        own = f"/node/{self._names.get(asker, '')}{path}"
+        return self._documents.get(own if len(self._servers) > 1 else path)
 
     def token_for(self, body: Any) -> str | None:
         """A new token for Keystone's password method, or None when the credentials are wrong."""
@@ -149,7 +162,13 @@ class StandIns:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512  # all machines of the largest rehearsal at once
-    stand_ins: StandIns
+
+    def __init__(self, stand_ins: StandIns, address: str, listening: socket.socket | None) -> None:
+        self.stand_ins = stand_ins
+        super().__init__((address, 0), _Handler, bind_and_activate=listening is None)
+        if listening is not None:
+            self.socket.close()
+            self.socket, self.server_address = listening, listening.getsockname()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -157,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
-        document = self.server.stand_ins.document(self.path.rstrip("/"))
+        document = self.server.stand_ins.document(self.path.rstrip("/"), self.client_address[0])
         if document is None:
             self._answer(404, b"", "text/plain")
         else:

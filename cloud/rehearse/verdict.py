@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 from cloud.errors import Problem
 from cloud.rehearse.follow import BOOT, Machine
+from cloud.rehearse.returns import ended_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,7 @@ def problems(evidence: Evidence) -> list[Problem]:
         names = ", ".join(evidence.stuck)
         what = f"{names} did not end after the others and had to be ended"
         found.append(Problem(code="machine-did-not-end", what=what, node=evidence.stuck[0]))
-    return found + _signal_problems(evidence)
+    return found + _signal_problems(evidence) + recoveries(evidence.status)
 
 
 def exit_code(evidence: Evidence, found: Sequence[Problem]) -> int:
@@ -62,6 +63,24 @@ def exit_code(evidence: Evidence, found: Sequence[Problem]) -> int:
     if evidence.end == "deadline" or any(problem.code in _DEADLINES for problem in found[:1]):
         return 6
     return 5 if any(problem.level == "error" for problem in found) else 0
+
+
+def recoveries(status: dict[str, Any]) -> list[Problem]:
+    """A note for each attempt that was lost and followed by another."""
+    told = [raw for raw in status.get("recoveries") or () if isinstance(raw, dict)]
+    attempts = max(int(status.get("attempt") or 1), len(told) + 1)
+    return [_recovery(raw, number, attempts) for number, raw in enumerate(told, 2)]
+
+
+def _recovery(raw: dict[str, Any], number: int, attempts: int) -> Problem:
+    node, stage = str(raw.get("node") or ""), str(raw.get("stage") or "")
+    what = str(raw.get("what") or f"{node or 'a machine'} was lost{f' in {stage}' if stage else ''}")
+    if node and node not in what:
+        what = f"{node}: {what}"
+    resumed = PurePath(str(raw.get("resumed") or "")).stem
+    how = f"went on from checkpoint {resumed}" if resumed else "began again"
+    sentence = f"{what}; all machines {how} (attempt {number} of {attempts})"
+    return Problem(code="recovered", level="note", what=sentence, node=node, stage=stage)
 
 
 def status_of(condition: WaitCondition, written: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +110,10 @@ def _contradictions(evidence: Evidence) -> list[Problem]:
     """Nobody reports a problem; the run counts only if everything that it needs is there."""
     unclean = [machine for machine in evidence.machines if machine.exit_code != 0]
     if unclean:
-        named = ", ".join(f"{machine.name} with {machine.exit_code}" for machine in unclean)
+        named = ", ".join(
+            f"{machine.name} {'never started' if machine.exit_code is None else f'with {machine.exit_code}'}"
+            for machine in unclean
+        )
         first = unclean[0]
         what = f"ended without a reason: {named}"
         return [
@@ -130,13 +152,10 @@ def _signal_problems(evidence: Evidence) -> list[Problem]:
 
 
 def _killed(machine: Machine) -> Problem:
-    code = machine.exit_code or 0
-    number = -code if code < 0 else code - 128
-    try:
-        how = f"was ended by {signal.Signals(number).name}"
-    except ValueError:
-        how = f"ended with exit code {code}"
+    number = ended_by(machine.exit_code or 0)
+    how = f"was ended by {number.name}" if number else f"ended with exit code {machine.exit_code}"
     where = f" in {machine.stage}" if machine.stage else ""
+    where += f", after it had come back {machine.returns} times" if machine.returns else ""
     return Problem(
         code="machine-lost", what=f"{machine.name}: its node program {how}{where}", node=machine.name,
         stage=machine.stage, log=tuple(machine.tail),

@@ -100,6 +100,8 @@ def _engine_settings() -> tuple[Setting, ...]:
         Setting(
             key="torch_index", path="job.torch_index", rule=addresses.torch_index, metavar="auto|cpu|URL"
         ),
+        Setting(key="restarts", path="job.restarts", rule=rules.whole_number(0, 100), metavar="K"),
+        Setting(key="adapt", path="job.adapt", rule=rules.yes_or_no, metavar="", kind="switch"),
         Setting(key="allow_single", path="job.allow_single", rule=rules.yes_or_no, metavar="", kind="switch"),
     )
 

@@ -1,30 +1,35 @@
 """Node program -> the archive that the user data carries, and back. Pure: reads only the program's own files.
 
-Comments, docstrings and the types of arguments stay at home: they are a quarter of the archive, and 49,149
-bytes is all that a machine's user data may take. Lines keep their numbers, so a traceback from a machine
-fits cloud/node.
+49,149 bytes are all that a machine's user data may take, so the program travels without what no machine reads
+(bare.py), as one text of records, and that text as the digits of a range coder. templates/unpack.py has the
+model and the decoder; here is the other direction.
 """
 
 from __future__ import annotations
 
-import ast
 import base64
 import bz2
+import functools
 import hashlib
-import io
 import re
-import tarfile
-import tokenize
-from typing import TYPE_CHECKING
+import runpy
+from typing import TYPE_CHECKING, Any
 
 from cloud import assets
+from cloud.template.bare import bare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-COLUMNS = 500  # of the archive's lines; shorter ones cost an indentation each in the template
-Span = tuple[int, int, int, int, str]  # first line, column, last line, column, what takes its place
+COLUMNS = 1000  # of the archive's lines; shorter ones cost an indentation each in the template
+_SPAN = 91**9  # below it the range coder takes the next digit, as in the decoder
+_HELD = 11  # digits that the encoder still adds to; what is too much for the first of them is carried further
+_FIRST: int = 91**10  # the value of the first of them
+_CONTROL = (b"\0", b"\1")  # the end of the text and of a record
+_packed_here: dict[
+    str, bytes
+] = {}  # archive -> text, of this process: to make one takes a second, as to read it
 
 
 def node_files(directory: Path = assets.NODE_PROGRAM) -> dict[str, bytes]:
@@ -33,107 +38,94 @@ def node_files(directory: Path = assets.NODE_PROGRAM) -> dict[str, bytes]:
     return {name: bare(found[name].read_text(encoding="utf-8")).encode() for name in sorted(found)}
 
 
-def bare(source: str) -> str:
-    """Return Python source without comments, docstrings and argument types; lines keep their numbers."""
-    lines = source.splitlines()
-    tree = ast.parse(source)
-    spans = [*_strings_alone(tree, lines), *_annotations(tree, lines), *_comments(source)]
-    for first, start, last, end, replacement in sorted(spans, reverse=True):
-        kept = lines[first - 1][:start] + replacement + lines[last - 1][end:]
-        lines[first - 1 : last] = [kept.rstrip(), *[""] * (last - first)]
-    return "\n".join(lines).rstrip("\n") + "\n" if any(lines) else ""
+def text(files: Mapping[str, bytes]) -> bytes:
+    """Return the text that depends on nothing but names and contents: a record is name, newline, content."""
+    records = {name: name.encode() + b"\n" + files[name] for name in sorted(files)}
+    for name, record in records.items():
+        if any(control in record for control in _CONTROL):
+            raise ValueError(f"{name} has a control character that the archive needs for itself")
+    return b"".join(record + b"\1" for record in records.values())
 
 
-def tar_bytes(files: Mapping[str, bytes]) -> bytes:
-    """Return a tar that depends on nothing but names and contents."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name in sorted(files):
-            member = tarfile.TarInfo(name)
-            member.size, member.mode, member.mtime = len(files[name]), 0o644, 0
-            tar.addfile(member, io.BytesIO(files[name]))
-    return buffer.getvalue()
+def packed(text: bytes) -> list[str]:
+    """Return a text as lines of digits, 13 bits in two of them.
 
-
-def packed(tar: bytes) -> list[str]:
-    """Return the tar as lines of base85 of bzip2.
-
-    bzip2 takes 6 % less than xz for this much Python, base85 6 % less than base64. Its alphabet has no
-    quote, backslash or blank; every reader (YAML's literal block, Heat's function, a quoted heredoc) takes
-    it as it is.
+    The alphabet has no quote, backslash or blank; every reader (YAML's literal block, Heat's function, a
+    quoted heredoc) takes it as it is.
     """
-    text = base64.b85encode(bz2.compress(tar)).decode("ascii")
-    return [text[start : start + COLUMNS] for start in range(0, len(text), COLUMNS)]
+    archive = _encoded(text)
+    _packed_here[archive] = text
+    return [archive[start : start + COLUMNS] for start in range(0, len(archive), COLUMNS)]
 
 
-def unpacked(text: str, sha256: str) -> dict[str, bytes]:
-    """Return the files of a packed tar; ValueError with one sentence when it is damaged or another one."""
+def unpacked(archive: str, sha256: str) -> dict[str, bytes]:
+    """Return the files of an archive; ValueError with one sentence when it is damaged or another one."""
+    archive = "".join(archive.split())
     try:
-        tar = bz2.decompress(base64.b85decode("".join(text.split())))
-    except (ValueError, OSError) as error:
+        found = _packed_here.get(archive) or _decoded(archive)
+    except ValueError as error:
         raise ValueError(f"it can't be unpacked ({error})") from error
-    found = hashlib.sha256(tar).hexdigest()
-    if found != sha256:
-        raise ValueError(f"its SHA-256 is {found[:12]}…, the boot script expects {sha256[:12]}…")
-    files: dict[str, bytes] = {}
-    with tarfile.open(fileobj=io.BytesIO(tar)) as members:
-        for member in members:
-            content = members.extractfile(member)
-            if content is not None:
-                files[member.name] = content.read()
+    digest = hashlib.sha256(found).hexdigest()
+    if digest != sha256:
+        raise ValueError(f"its SHA-256 is {digest[:12]}…, the boot script expects {sha256[:12]}…")
+    files: dict[str, bytes] = _decoder()["files"](found)
     return files
 
 
-def _strings_alone(tree: ast.Module, lines: list[str]) -> Iterator[Span]:
-    """Yield docstrings and the sentences under fields; a body that would be empty keeps a `pass`."""
-    for parent in ast.walk(tree):
-        body = getattr(parent, "body", None)
-        if not isinstance(body, list):
-            continue
-        alone = [node for node in body if _is_text(node)]
-        for node in alone:
-            is_needed = len(alone) == len(body) and node is body[0] and not isinstance(parent, ast.Module)
-            yield _span(lines, node.lineno, node.col_offset, node, "pass" if is_needed else "")
+def decoder() -> str:
+    """Return templates/unpack.py without what no machine reads, as base85 of bzip2."""
+    source = re.sub(r"\n\n+", "\n", bare(assets.UNPACK.read_text(encoding="utf-8"))).strip("\n")
+    return base64.b85encode(bz2.compress(source.encode())).decode("ascii")
 
 
-def _annotations(tree: ast.Module, lines: list[str]) -> Iterator[Span]:
-    """Yield the types in signatures; those of fields stay, as dataclasses read them.
-
-    A type in brackets of its own stays too: the tree does not say where they end.
-    """
-    for node in ast.walk(tree):
-        if isinstance(node, ast.arg):
-            found, before = node.annotation, rb":\s*$"
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            found, before = node.returns, rb"\s*->\s*$"
-        else:
-            continue
-        mark = re.search(before, lines[found.lineno - 1].encode()[: found.col_offset]) if found else None
-        if found and mark:
-            yield _span(lines, found.lineno, mark.start(), found)
+@functools.cache
+def _decoder() -> dict[str, Any]:
+    return runpy.run_path(str(assets.UNPACK))
 
 
-def _span(
-    lines: list[str], first: int, start_byte: int, until: ast.expr | ast.stmt, instead: str = ""
-) -> Span:
-    last, end_byte = until.end_lineno or first, until.end_col_offset or 0
-    return first, _column(lines[first - 1], start_byte), last, _column(lines[last - 1], end_byte), instead
+@functools.lru_cache(maxsize=16)
+def _decoded(archive: str) -> bytes:
+    found: bytes = _decoder()["decoded"](archive)
+    return found
 
 
-def _is_text(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+@functools.lru_cache(maxsize=16)
+def _encoded(text: bytes) -> str:
+    """Return the digits of a text: of all numbers the one that makes the decoder pick what is wanted."""
+    symbols = iter(text.decode("latin-1") + "\0")
+    wanted = next(symbols)
+    low, span, counts = 0, 1, list[int]()
+
+    def pick(shares: dict[str, int], escape: int) -> str:
+        nonlocal wanted, low, span
+        while span < _SPAN:
+            low, span = _shifted(low, counts), span * 91
+        unit = span // (sum(shares.values()) << 16)
+        found = wanted if wanted in shares else ""
+        for symbol, share in shares.items():
+            if symbol == found:
+                break
+            low += unit * share * (65536 - escape)
+        span = unit * (shares[found] * (65536 - escape) if found else sum(shares.values()) * escape)
+        if found:
+            wanted = next(symbols, "")
+        return found
+
+    _decoder()["text"](pick)
+    for _ in range(_HELD):
+        low = _shifted(low, counts)
+    return _digits(counts)
 
 
-def _column(line: str, offset_bytes: int) -> int:
-    return len(line.encode()[:offset_bytes].decode())
+def _shifted(low: int, counts: list[int]) -> int:
+    """Move the first digit of what is held to the counts."""
+    counts.append(low // _FIRST)
+    return low % _FIRST * 91
 
 
-def _comments(source: str) -> Iterator[Span]:
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            (first, start), (last, end) = token.start, token.end
-            yield first, start, last, end, ""
+def _digits(counts: list[int]) -> str:
+    """Return counts as digits: 91 or more are carried to the place before. The first ones only made room."""
+    for place in range(len(counts) - 1, 0, -1):
+        counts[place - 1] += counts[place] // 91
+        counts[place] %= 91
+    return "".join(_decoder()["DIGITS"][count] for count in counts[_HELD:])

@@ -68,7 +68,7 @@ def test_every_string_of_the_request_arrives_as_it_was_typed(engine: Engine) -> 
     """No shell, YAML, JSON or Heat character changes on its way into the job line."""
     facts = facts_of(engine, ODD_STRINGS)
     text = engine.user_data(engine.stack(hot.text(ODD_STRINGS)), attributes_of(facts)).decode()
-    line = next(line for line in text.splitlines() if line.startswith('{"allow_single"'))
+    line = next(line for line in text.splitlines() if line.startswith('{"adapt"'))
     job = json.loads(line)
     asked = ODD_STRINGS.job
     expected = (asked.repo, asked.pinned_ref, asked.requirements, asked.entrypoint, asked.args, asked.setup)
@@ -104,7 +104,7 @@ def test_what_each_part_of_the_user_data_takes(engine: Engine, capsys: pytest.Ca
     cluster = ODD_STRINGS
     facts = facts_of(engine, cluster)
     text = engine.user_data(engine.stack(hot.text(cluster)), attributes_of(facts)).decode()
-    line = next(line for line in text.splitlines() if line.startswith('{"allow_single"'))
+    line = next(line for line in text.splitlines() if line.startswith('{"adapt"'))
     sizes = userdata.sizes(userdata.boot_text(), line)
     with capsys.disabled():
         print("\n" + "\n".join(f"    {name:20}{size:>8,} bytes" for name, size in sizes.items()))

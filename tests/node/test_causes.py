@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from cloud.node import program, requirements
+from cloud.node import requirements, walk
 from cloud.node.failure import StageFailed
 from cloud.node.host import Host
 from cloud.node.stages import collect, source, train
@@ -54,11 +55,22 @@ def test_a_signal_is_named_before_anything_that_was_printed() -> None:
     """A rank that the kernel ended did not fail with the exception that it had handled."""
     tail = ["Traceback (most recent call last):", "  x", "ValueError: handled"]
     child = SimpleNamespace(returncode=-9, tail=tail, finish_reading=lambda: None)
-    context = SimpleNamespace(layout=SimpleNamespace(checkout=lambda run: Path("/src")), run="r")
+    layout = SimpleNamespace(checkout=lambda run: Path("/src"))
+    context = SimpleNamespace(layout=layout, run="r", found={"oom_kills": sys.maxsize})
+    failure = train._failure(context, child, 3)  # type: ignore[arg-type]
 
-    assert "rank 3: ended by SIGKILL (a full memory is the usual reason)" == str(
-        train._failure(context, child, 3)
-    )  # type: ignore[arg-type]
+    assert ("rank 3: ended by SIGKILL", "") == (str(failure), failure.problem["error"])
+
+
+def test_a_kill_for_want_of_memory_is_called_that() -> None:
+    """The kernel counts such kills; the same one twice is not tried again."""
+    child = SimpleNamespace(returncode=-9, tail=[], finish_reading=lambda: None)
+    layout = SimpleNamespace(checkout=lambda run: Path("/src"))
+    context = SimpleNamespace(layout=layout, run="r", found={"oom_kills": -1})
+    failure = train._failure(context, child, 3)  # type: ignore[arg-type]
+
+    assert "out of memory" in str(failure)
+    assert failure.problem["error"]
 
 
 @pytest.mark.parametrize(
@@ -109,8 +121,8 @@ def test_proof_of_another_run_or_attempt_is_not_counted(tmp_path: Path) -> None:
 
 def test_what_no_stage_expects_has_a_name_too() -> None:
     """A full disk is called that wherever it shows; anything else is a bug of this program."""
-    full = program._unforeseen(OSError(errno.ENOSPC, "No space left on device")).problem
-    other = program._unforeseen(IndexError("list index out of range")).problem
+    full = walk.unforeseen(OSError(errno.ENOSPC, "No space left on device")).problem
+    other = walk.unforeseen(IndexError("list index out of range")).problem
 
     assert ("disk-full", "node-bug") == (full["code"], other["code"])
     assert "IndexError: list index out of range" == other["what"]

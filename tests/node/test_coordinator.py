@@ -6,17 +6,20 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from cloud.node import checkpoints
+from cloud.node.checkpoints import Keeper
 from cloud.node.coordinator import Coordinator
 from cloud.node.failure import MasterLost, Stopped, problem
 from cloud.node.gang import Gang
 from cloud.node.link import Link, Refused
 from cloud.node.store import Store
 
-FACTS = {"commit": "c", "python": "3", "torch": "2", "ranks": 1}
+FACTS = {"commit": "c", "python": "3", "torch": "2", "ranks": 1, "port": 1}
 SECRET = "the stack's"
 
 
@@ -30,7 +33,7 @@ class Cluster:
         self.coordinator = Coordinator(
             address="127.0.0.1", port=self.port, secret=SECRET, gang=Gang(2, time.monotonic() + 60),
             store=Store(directory / "1", directory / "shared"), on_gate=self.gates.append,
-            welcome={"t": "welcome", "run": "r", "attempt": 1, "nnodes": 2},
+            welcome={"t": "welcome", "run": "r", "nnodes": 2},
         )  # fmt: skip
         self.coordinator.start()
         self.links: list[Link] = []
@@ -65,6 +68,9 @@ def test_everybody_hears_go_once_all_are_ready(cluster: Cluster) -> None:
     links[0].send("ready", facts=FACTS)
     assert links[0].heard("go") is None
     links[1].send("ready", facts=FACTS)
+    for link in links:
+        assert [[0, "127.0.0.1", 1], [1, "127.0.0.1", 1]] == link.wait("look", soon())["machines"]
+        link.send("seen", unreachable={})
 
     heard = [link.wait("go", soon()) for link in links]
 
@@ -174,3 +180,27 @@ def test_the_master_stays_for_who_was_never_heard(cluster: Cluster) -> None:
         late.wait("go", soon())
     late.send("bye")
     assert [] == cluster.coordinator.wait_for_byes(20.0, late_s=20.0)
+
+
+def test_a_checkpoint_that_only_a_worker_holds_reaches_the_master(cluster: Cluster, tmp_path: Path) -> None:
+    """The first holder hands it in, whoever lacks it takes it, and it verifies."""
+    links = [cluster.join(0), cluster.join(1)]
+    keepers = [Keeper(tmp_path / "kept" / str(rank)) for rank in range(2)]
+    keepers[1].keep(
+        {"name": "a.pt", "number": 7, "sha256": "", "manifest": ""}, lambda path: path.write_bytes(b"weights")
+    )
+    name, number, sha256 = keepers[1].held()[0]
+    wanted = {"name": name, "number": number, "sha256": sha256, "holders": [1]}
+    contexts: list[Any] = [
+        SimpleNamespace(
+            attempt=2, run="r", connected=lambda rank=rank: links[rank], console=SimpleNamespace(say=print),
+            identity=SimpleNamespace(rank=rank, nnodes=2, name=str(rank)),
+            layout=SimpleNamespace(kept=lambda run, rank=rank: tmp_path / "kept" / str(rank)),
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+
+    paths = [checkpoints.resume(contexts[rank], wanted, soon())[0] for rank in (1, 0)]
+
+    assert [b"weights"] * 2 == [Path(path).read_bytes() for path in paths]
+    assert [["a.pt", 7, sha256]] == keepers[0].held()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
@@ -38,13 +39,13 @@ def test_a_lightning_cli_gets_arguments(args: str, expected: tuple[str, ...]) ->
 
 
 def test_a_trainer_gets_variables() -> None:
-    """Lightning fills what the script did not pass from PL_TRAINER_*."""
+    """Lightning fills what the script did not pass from PL_TRAINER_*, Fabric from LT_*."""
     launch = ENGINES["lightning"](JOB, Recognition("lightning", 1, ""), PLACE)
 
     assert ("main.py", "--x", "a b", "$(id)") == launch.arguments
     assert {
         "PL_TRAINER_ACCELERATOR": "cpu", "PL_TRAINER_STRATEGY": "ddp",
-        "PL_TRAINER_DEVICES": "2", "PL_TRAINER_NUM_NODES": "3",
+        "PL_TRAINER_DEVICES": "2", "PL_TRAINER_NUM_NODES": "3", "LT_DEVICES": "2", "LT_NUM_NODES": "3",
     } == launch.environment  # fmt: skip
 
 
@@ -53,6 +54,18 @@ def test_a_program_without_a_known_library_gets_them_too() -> None:
     launch = ENGINES["python"](JOB, Recognition("python", 1, ""), PLACE)
 
     assert "3" == launch.environment["PL_TRAINER_NUM_NODES"]
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+def test_overruling_is_asked_for(engine: str) -> None:
+    """Only with --adapt do the launcher's settings reach what overrules the program's."""
+    recognition = Recognition(engine, 1, "")
+    plain = ENGINES[engine](JOB, recognition, PLACE).environment
+    adapted = ENGINES[engine](dataclasses.replace(JOB, adapt="yes"), recognition, PLACE).environment
+
+    assert "HOTRUN_ADAPT" not in plain
+    wanted = {"accelerator": "cpu", "strategy": "ddp", "devices": 2, "num_nodes": 3}
+    assert {"HOTRUN_ADAPT": wanted} == {key: json.loads(adapted[key]) for key in set(adapted) - set(plain)}
 
 
 def test_ranks_are_numbered_node_by_node() -> None:

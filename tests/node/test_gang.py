@@ -12,13 +12,23 @@ from cloud.node.gang import COLLECT_S, PEER_WAIT_S, SILENCE_S, Gang
 FACTS = {"commit": "c", "python": "3.11.2", "torch": "2.15.0", "ranks": 1}
 
 
-def gathered(nnodes: int = 3, **facts: Any) -> Gang:
-    """A gang in which every node said hello and is ready; `facts` are the last node's."""
-    gang = Gang(nnodes, gather_until=1000.0)
-    for rank in range(nnodes):
-        gang.report(rank, {"t": "hello", "address": f"10.0.0.{rank}"}, 1.0)
-        gang.report(rank, {"t": "ready", "facts": {**FACTS, **(facts if rank == nnodes - 1 else {})}}, 1.0)
+def ready(gang: Gang, now: float = 1.0, held: Any = (), **facts: Any) -> Gang:
+    """Every node says hello, is ready and sees all others; `facts` are the last node's, `held` is by rank."""
+    last = len(gang.members) - 1
+    for rank in range(last + 1):
+        gang.report(rank, {"t": "hello", "address": f"10.0.0.{rank}"}, now)
+    for rank in range(last + 1):
+        own = {**FACTS, **(facts if rank == last else {})}
+        gang.report(rank, {"t": "ready", "facts": own, "held": dict(held).get(rank, [])}, now)
+    if gang.phase == "look":
+        for rank in range(last + 1):
+            gang.report(rank, {"t": "seen", "unreachable": {}}, now)
     return gang
+
+
+def gathered(nnodes: int = 3, restarts: int = 0, **facts: Any) -> Gang:
+    """A gang that trains, or failed at the gate."""
+    return ready(Gang(nnodes, gather_until=1000.0, restarts=restarts, rejoin_s=90.0), **facts)
 
 
 def failed(stage: str, what: str, **more: Any) -> dict[str, Any]:
@@ -33,6 +43,9 @@ def test_all_ready_and_alike_start_together() -> None:
     assert "gather" == gang.phase
 
     gang.report(1, {"t": "ready", "facts": {**FACTS, "torch": "2.15.0+cpu"}}, 2.0)
+    assert "look" == gang.phase
+    for rank in range(2):
+        gang.report(rank, {"t": "seen", "unreachable": {}}, 2.1)
 
     assert ("train", None) == (gang.phase, gang.verdict)
 

@@ -69,3 +69,17 @@ def test_orphans_are_found_by_their_tag(tmp_path: Path) -> None:
     finally:
         other.kill()
         other.wait()
+
+
+def test_no_log_holds_a_secret(tmp_path: Path) -> None:
+    """Neither the words that are named nor what stands before an address's host."""
+    log = io.StringIO()
+    command = ["echo", "s3cret-word https://me:pw@host/x and https://host/y"]
+    code, tail = process.run(
+        command, env={"PATH": "/usr/bin:/bin"}, cwd=tmp_path, log=log, deadline=time.monotonic() + 20,
+        secrets=["s3cret-word"],
+    )  # fmt: skip
+
+    assert (0, ["*** https://***@host/x and https://host/y"]) == (code, tail)
+    assert "s3cret" not in log.getvalue()
+    assert "pw@" not in log.getvalue()

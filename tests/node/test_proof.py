@@ -12,7 +12,7 @@ def ranks(count: int, **changed: Any) -> list[dict[str, Any]]:
     return [
         {
             "node": f"worker-{rank}", "local_rank": 0, "rank": rank, "world_size": count, "backend": "gloo",
-            "collectives": 3, "steps": 2, "gradient_bytes": 100, **changed,
+            "collectives": 3, "steps": 2, "gradient_bytes": 100, "state": "exit", "checksum": 7, **changed,
         }
         for rank in range(count)
     ]  # fmt: skip
@@ -87,3 +87,25 @@ def test_separate_runs_can_be_accepted() -> None:
 def test_nothing_is_proven_of_a_run_that_failed_before_it_trained() -> None:
     """Zero ranks met; a single rank that failed is no proof either."""
     assert [0, 0] == [judge([], expected, ended_well=False).proven for expected in (1, 3)]
+
+
+def test_ranks_that_drifted_apart_are_a_warning() -> None:
+    """The run is proven all the same; those with other parameters than most are named."""
+    files = ranks(4)
+    files[1]["checksum"] = files[3]["checksum"] = 8
+    files[2]["checksum"] = 7
+    found = judge(files, 4)
+    (warning,) = found.warnings
+
+    assert (None, 4) == (found.problem, found.proven)
+    assert ("warning", "parameters-differ") == (warning["level"], warning["code"])
+    assert "ranks 1, 3 ended with other parameters than ranks 0, 2" == warning["what"]
+
+
+def test_ranks_without_a_sum_or_that_failed_are_not_compared() -> None:
+    """Programs without DDP have no sum; a rank that failed stopped somewhere."""
+    files = ranks(3)
+    files[1].update(checksum=8, state="failed")
+    files[2]["checksum"] = None
+
+    assert () == judge(files, 3).warnings

@@ -68,3 +68,14 @@ def test_a_template_with_errors_is_refused_with_all_of_them(
     shown = capsys.readouterr().err
     assert "workers" in shown
     assert "max_hours" in shown
+
+
+def test_all_mistakes_in_faults_are_told_before_anything_is_prepared(
+    template: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each with its flag, as typed; nothing is started for them."""
+    assert cli.run(["rehearse", template, "--fault", "kil:master", "--fault", "kill:worker-1"]) == 2
+    shown = capsys.readouterr().err
+    assert "flag --fault: kil:master: there is no such fault" in shown
+    assert "did you mean kill?" in shown
+    assert "kill:worker-1: there is no machine worker-1" in shown

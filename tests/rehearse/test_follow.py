@@ -73,3 +73,37 @@ def test_an_ended_machine_is_killed_failed_stopped_or_done() -> None:
         machine.exit_code, machine.was_ended = code, by_us
         states.append(machine.state)
     assert states == ["done", "stopped", "failed", "failed", "stopped", "stopped"]
+
+
+def walked(machine: Machine, *steps: tuple[str, str]) -> Machine:
+    """The machine after these (stage, state), one a second."""
+    for number, (stage, state) in enumerate(steps):
+        take(machine, format_line(node=machine.name, stage=stage, state=state), float(number))
+    return machine
+
+
+def test_a_stage_that_begins_again_is_another_attempt() -> None:
+    """What was told of it and of later stages is over, a failure too; when it first began is kept."""
+    first = (
+        ("source", "ok"),
+        ("rendezvous", "begin"),
+        ("rendezvous", "ok"),
+        ("train", "begin"),
+        ("train", "failed"),
+    )
+    machine = walked(Machine("worker-1", ""), *first, ("rendezvous", "begin"))
+    assert (set(machine.stages), machine.failure, machine.stopped_in) == ({"source"}, {}, "")
+    assert machine.begun == {"rendezvous": 1.0, "train": 3.0}
+    machine = walked(Machine("worker-1", ""), *first, ("collect", "begin"), ("collect", "ok"))
+    assert machine.failure["stage"] == "train"
+
+
+def test_a_machine_that_comes_back_walks_from_the_start() -> None:
+    """Its log goes on; its stages, its failure and its end are those of the new walk."""
+    machine = walked(Machine("worker-1", ""), ("network", "ok"), ("train", "begin"))
+    machine.exit_code = -9
+    machine.come_back()
+    assert (machine.state, machine.stages, machine.lines, machine.returns) == ("waiting", {}, 2, 1)
+    walked(machine, ("network", "begin"), ("network", "ok"))
+    machine.exit_code = 0
+    assert (machine.state, set(machine.stages)) == ("done", {"network"})

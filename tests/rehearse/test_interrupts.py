@@ -24,7 +24,7 @@ from cloud.rehearse import Options, rehearse
 from tests.rehearse import fakes
 from cloud.rehearse import guardian
 {patch}
-report = rehearse(fakes.plan({behaviour!r}, workers=2), Options(runs_dir=Path({runs!r})), fakes.Ui())
+report = rehearse(fakes.plan({behaviour!r}, workers=2), Options(level="process", runs_dir=Path({runs!r})), fakes.Ui())
 print(report)
 sys.exit(report.exit_code)
 """
@@ -81,7 +81,9 @@ def test_a_killed_rehearsal_leaves_no_process(cache: Path, runs: Path) -> None:
 def test_two_rehearsals_at_once_share_nothing(cache: Path, runs: Path) -> None:
     """The second of the same repository has other roots, other addresses and another run."""
     process = started(cache, runs)
-    report = rehearse(fakes.plan(fakes.TRAINS, workers=1), Options(runs_dir=runs), fakes.Ui())
+    report = rehearse(
+        fakes.plan(fakes.TRAINS, workers=1), Options(level="process", runs_dir=runs), fakes.Ui()
+    )
     first = json.loads((runs / "digits-1/events.jsonl").read_text().splitlines()[0])["address"]
     assert (report.exit_code, report.name) == (0, "digits-2")
     assert report.nodes[0].address != first

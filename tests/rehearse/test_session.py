@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from cloud.errors import RequestError
-from cloud.rehearse import Options, prepare, rehearse, session
+from cloud.rehearse import Options, prepare, rehearse, returns, session
 from tests.rehearse import fakes
 from tests.rehearse.processes import below
 
@@ -41,12 +41,14 @@ def run(
 ) -> Report:
     """Rehearse a fake template."""
     made = fakes.plan(behaviour, workers=workers)
-    return rehearse(made, Options(runs_dir=runs, **options), ui or fakes.Ui())  # type: ignore[arg-type]
+    return rehearse(made, Options(level="process", runs_dir=runs, **options), ui or fakes.Ui())  # type: ignore[arg-type]
 
 
 def test_a_good_run_is_kept_whole_and_ends_with_0(cache: Path, runs: Path) -> None:
     """The document, the logs, the proof and the manifest lie below runs/NAME, and the figures are told."""
-    report = rehearse(fakes.plan(fakes.TRAINS, workers=2), Options(runs_dir=runs), fakes.Ui())
+    report = rehearse(
+        fakes.plan(fakes.TRAINS, workers=2), Options(level="process", runs_dir=runs), fakes.Ui()
+    )
     assert (report.exit_code, report.state, report.problems) == (0, "done", ())
     made = {str(path.relative_to(runs)) for path in runs.rglob("*") if path.is_file()}
     logs = {f"digits-1/logs/{name}.log" for name in ("master", "worker-1", "worker-2")}
@@ -84,7 +86,10 @@ def test_the_manifest_names_the_files_as_they_are_kept(cache: Path, runs: Path) 
 
 def test_runs_are_numbered_and_never_overwritten(cache: Path, runs: Path) -> None:
     """The second run is digits-2; a name that exists is refused."""
-    names = [rehearse(fakes.plan(fakes.TRAINS), Options(runs_dir=runs), fakes.Ui()).name for _ in range(2)]
+    names = [
+        rehearse(fakes.plan(fakes.TRAINS), Options(level="process", runs_dir=runs), fakes.Ui()).name
+        for _ in range(2)
+    ]
     assert names == ["digits-1", "digits-2"]
     with pytest.raises(RequestError, match="never overwritten"):
         run(fakes.TRAINS, runs, name="digits-2")
@@ -195,6 +200,7 @@ def test_machines_that_hang_after_a_loss_are_ended_and_named(
     cache: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A killed node program is named first; who did not end by itself comes after it."""
+    monkeypatch.setattr(returns, "MAX_RETURNS", 0)
     monkeypatch.setattr(session, "AFTER_A_LOSS_S", 0.3)
     monkeypatch.setattr(session, "PER_MACHINE_S", 0.0)
     dies = "if rank == 1:\n    stage('train', 'begin')\n    os.kill(os.getpid(), 9)\n"
@@ -205,10 +211,26 @@ def test_machines_that_hang_after_a_loss_are_ended_and_named(
     assert not below(cache)
 
 
+def test_who_still_seeks_a_master_that_gave_up_is_not_waited_for(cache: Path, runs: Path) -> None:
+    """The master's word is the verdict; nobody can join it any more."""
+    seeks = """
+stage("network", "begin")
+if rank == 0:
+    stage("network", "failed", s="0.1", code="no-dns", what="no name server answers")
+    sys.exit(5)
+time.sleep(600)
+"""
+    report = run(seeks, runs, workers=1)
+    assert [(problem.code, problem.node) for problem in report.problems] == [("no-dns", "master")]
+    assert [node.state for node in report.nodes] == ["failed", "stopped"]
+
+
 def test_a_deadline_ends_the_run_with_6(cache: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The job's own limit is the rehearsal's, and who was waited for is named."""
     monkeypatch.setattr(prepare, "ENDING_S", -59.0)
-    report = rehearse(fakes.plan(fakes.HANGS, max_hours=0.0), Options(runs_dir=runs), fakes.Ui())
+    report = rehearse(
+        fakes.plan(fakes.HANGS, max_hours=0.0), Options(level="process", runs_dir=runs), fakes.Ui()
+    )
     assert (report.exit_code, report.problems[0].code) == (6, "deadline-passed")
     assert "worker-1" in report.problems[0].what
 
@@ -256,6 +278,6 @@ def test_workers_override_the_template(cache: Path, runs: Path) -> None:
     report = run(tells + fakes.TRAINS, runs, workers=3)  # the template's own number first
     assert len(report.nodes) == 4
     made = fakes.plan(tells + fakes.TRAINS, workers=3)
-    report = rehearse(made, Options(runs_dir=runs, workers=1), fakes.Ui())
+    report = rehearse(made, Options(level="process", runs_dir=runs, workers=1), fakes.Ui())
     assert [node.name for node in report.nodes] == ["master", "worker-1"]
     assert "workers=1" in (runs / "digits-2/logs/worker-1.log").read_text()

@@ -98,3 +98,35 @@ def test_the_result_told_to_heat_is_the_status() -> None:
     assert found == ["worker-1-lost-master", "gate", "result"]
     assert status_of(WaitCondition(), written) == written
     assert status_of(WaitCondition(), {}) == {}
+
+
+def test_a_recovery_is_a_note_that_says_from_where_it_went_on() -> None:
+    """One for each attempt that was lost; the run counts as any other."""
+    lost = {"attempt": 1, "what": "worker-1 was lost in train: its connection ended", "node": "worker-1",
+            "stage": "train", "resumed": "step-000120.ckpt"}  # fmt: skip
+    killed = {
+        "attempt": 2,
+        "what": "rank 1: ended by SIGKILL",
+        "node": "worker-1",
+        "stage": "train",
+        "resumed": "",
+    }
+    seen = evidence(0, 0, status={**DONE, "attempt": 3, "recoveries": [lost, killed]})
+    found = problems(seen)
+    assert [(problem.code, problem.level, problem.node) for problem in found] == [
+        ("recovered", "note", "worker-1")
+    ] * 2
+    assert [problem.what for problem in found] == [
+        f"{lost['what']}; all machines went on from checkpoint step-000120 (attempt 2 of 3)",
+        "worker-1: rank 1: ended by SIGKILL; all machines began again (attempt 3 of 3)",
+    ]
+    assert exit_code(seen, found) == 0
+
+
+def test_a_machine_that_came_back_and_ended_well_is_no_cause() -> None:
+    """Only how it ended at last counts; one that came back in vain says how often."""
+    good, bad = evidence(0, 0), evidence(0, -11, status={})
+    for seen in (good, bad):
+        seen.machines[1].returns = 2
+    assert problems(good) == []
+    assert problems(bad)[0].what.endswith("was ended by SIGSEGV in train, after it had come back 2 times")

@@ -17,12 +17,12 @@ LAYERS = [  # the lowest first: a module imports from its own line and from thos
     "model request.profiles template.emit git.refs git.command git.tree",
     "request.sentences request.rules request.addresses",
     "request.settings request.file config request.reference",
-    "template.provenance template.archive userdata template.form hot git.entrypoint",
+    "template.provenance template.shorter template.bare template.archive template.kept userdata template.form hot git.entrypoint",
     "template.document template.parameters template.functions resolve template.placeholders",
     "checks.references checks.limits checks.structure checks.exposure check",
     "plan explain",
     "repository output ui setup.environments setup.uv",
-    "rehearse",
+    "rehearse prove",
     "ask summary",
     "commands",
     "cli bootstrap setup.workshop",
@@ -30,7 +30,7 @@ LAYERS = [  # the lowest first: a module imports from its own line and from thos
 ]
 PLACE = {name: number for number, line in enumerate(LAYERS) for name in line.split()}
 PURE = PLACE["plan"]  # up to here: no socket, no process, no clock, no randomness, no current directory
-WHOLE_PACKAGES = {"node", "rehearse", "commands"}  # one place in the table for all that is in them
+WHOLE_PACKAGES = {"node", "rehearse", "prove", "commands"}  # one place in the table for all that is in them
 EDGES_BELOW_PLAN = {"git.command"}  # runs git for repository.py; stands low because it imports nothing
 IMPURE_MODULES = {
     "asyncio", "datetime", "getpass", "http", "multiprocessing", "random", "requests", "secrets", "shutil",
@@ -38,7 +38,14 @@ IMPURE_MODULES = {
     "socket", "subprocess", "tempfile", "threading", "time", "urllib.request", "uuid",
 }  # fmt: skip
 IMPURE_NAMES = {"os.environ", "os.getenv", "os.getcwd", "Path.cwd", "Path.home", "os.system"}
-NODE_PURE = {"console", "recognise", "engines", "index", "layout"}  # what the generator may import of node/
+NODE_PURE = {
+    "console",
+    "recognise",
+    "engines",
+    "index",
+    "layout",
+    "proof",
+}  # what the generator may import of node/
 IN_THE_USERS_PROGRAM = {"torch", "pytorch_lightning", "lightning", "ray", "tensorflow", "jsonargparse"}
 UNIX_ONLY = ("fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty")
 HEAVY = (

@@ -110,7 +110,11 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
             "workers is 300, but at most 254 are possible",
             "",
         ),
-        (["rehearse", "template.yml", "--level", "cloud"], "level is cloud, but only process exists", ""),
+        (
+            ["rehearse", "template.yml", "--level", "cloud"],
+            "level is cloud, but it is one of auto, namespace, process",
+            "",
+        ),
     ],
 )
 def test_a_wrong_command_line_is_one_sentence_and_exit_2(

@@ -69,6 +69,7 @@ def test_every_value_goes_to_its_own_field() -> None:
         "repo": "https://example.org/a/b", "ref": "v1", "workers": "7", "requirements": "train", "args": "--lr 1",
         "entrypoint": "x/go.py", "setup": "make", "env": ("A=1",), "engine": "torch",
         "max_hours": "1.5", "nproc_per_node": "4", "torch_index": "cpu", "allow_single": True,
+        "restarts": "3", "adapt": True,
         "profile": "openstack", "image": "ubuntu", "master_flavor": "big", "worker_flavor": "small",
         "key_name": "laptop", "external_network": "ext", "network_cidr": "10.0.0.0/24",
         "ssh_cidr": "192.0.2.0/24", "dns": "1.1.1.1, 9.9.9.9", "security_groups": "no",
@@ -83,7 +84,7 @@ def test_every_value_goes_to_its_own_field() -> None:
         job=model.Job(
             repo="https://example.org/a/b", ref="v1", requirements="train", entrypoint="x/go.py", args="--lr 1",
             setup="make", env=("A=1",), engine="torch", max_hours=1.5, nproc_per_node="4",
-            torch_index="cpu", allow_single=True,
+            torch_index="cpu", allow_single=True, restarts=3, adapt=True,
         ),
         workers=7, image="ubuntu", key_name="laptop", profile="openstack", boot_timeout_s=600,
         master=model.NodeGroup(flavor="big", reservation="aa-1"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cloud import explain, hot, plan, userdata
 from cloud.errors import ProblemsFound, RequestError
 from cloud.node.console import STAGES
-from cloud.template import archive
+from cloud.template import archive, kept
 from tests.unit.clusters import cluster
 from tests.unit.edits import PLACES, VALUES, edited
 
@@ -106,9 +106,12 @@ def test_unpack_writes_nothing_of_a_damaged_template(tmp_path: Path) -> None:
 
 def test_unpack_stays_in_its_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A template of somebody else can't write beside the directory."""
-    monkeypatch.setattr(archive, "node_files", lambda: {"node/a.py": b"x", "../evil.py": b"x"})
+    evil = kept.of({"node/a.py": b"x", "../evil.py": b"x"})
+    with monkeypatch.context() as patch:
+        patch.setattr(kept, "packed", lambda: evil)
+        text = hot.text(cluster())
     with pytest.raises(ProblemsFound):
-        explain.unpack(plan.make(hot.text(cluster())), tmp_path / "out")
+        explain.unpack(plan.make(text), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 

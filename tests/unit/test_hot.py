@@ -170,7 +170,7 @@ def test_command_makes_the_same_template() -> None:
         cluster(
             workers=3, network={"dns": ("9.9.9.9",), "external": "", "security_group": False, "ssh_cidr": "10.0.0.0/8"},
             ref="main", requirements="a b", args="--x 1", setup="make", env=("A=1", "B=x y"), engine="torch",
-            max_hours=100.1234567, nproc_per_node="2", torch_index="cpu", allow_single=True,
+            max_hours=100.1234567, nproc_per_node="2", torch_index="cpu", allow_single=True, restarts=0, adapt=True,
         ),
         profile="chameleon-baremetal", boot_timeout_s=100, signal_transport="NO_SIGNAL", key_name="k",
     )  # fmt: skip
@@ -178,7 +178,7 @@ def test_command_makes_the_same_template() -> None:
     flags: dict[str, Any] = {}
     while words:
         key = words.pop(0).removeprefix("--").replace("-", "_")
-        if key == "allow_single":
+        if key in ("allow_single", "adapt"):
             flags[key] = True
         elif key == "env":
             flags[key] = (*flags.get(key, ()), words.pop(0))

@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -46,9 +46,9 @@ def made(directory: Path, files: Mapping[str, str]) -> Path:
     return directory
 
 
-def job(repo: Path | str, **changes: str) -> Job:
+def job(repo: Path | str, **changes: Any) -> Job:
     """A job that trains train.py of a repository."""
-    return Job(**{"repo": str(repo), "entrypoint": "train.py", **changes})  # type: ignore[arg-type]
+    return Job(**{"repo": str(repo), "entrypoint": "train.py", **changes})
 
 
 def codes(found: repository.Findings, level: str = "error") -> list[str]:
@@ -492,7 +492,7 @@ def test_a_git_environment_of_the_caller_is_not_used(tmp_path: Path, monkeypatch
 # What the files say, without git.
 
 
-def examined(files: Mapping[str, str], nnodes: int = 3, modes: Mapping[str, str] | None = None, **changes: str
+def examined(files: Mapping[str, str], nnodes: int = 3, modes: Mapping[str, str] | None = None, **changes: Any
              ) -> list[Problem]:  # fmt: skip
     """Problems of a commit with these files."""
     listing = dict.fromkeys(files, "100644") | dict(modes or {})
@@ -533,12 +533,13 @@ def test_an_engines_own_requirements_are_enough() -> None:
         ("x = 1\n", "engine-unknown", "warning"),
         ("def (\n", "entrypoint-not-parsed", "warning"),
         ("x = '\0'\n", "entrypoint-not-parsed", "warning"),
-        ("from lightning import Trainer\nTrainer(num_nodes=2)\n", "launch-setting", "warning"),
+        ("from lightning import Trainer\nTrainer(num_nodes=2)\n", "hard-coded", "warning"),
         ("from lightning import Trainer\nTrainer(num_nodes=3)\n", "launch-setting", "note"),
-        ("from lightning import Trainer\nTrainer(devices=4)\n", "launch-setting", "warning"),
+        ("from lightning import Trainer\nTrainer(devices=4)\n", "hard-coded", "warning"),
+        ("from lightning import Trainer\nTrainer(devices=1)\n", "launch-setting", "note"),
         ("from lightning import Trainer\nTrainer(strategy='ddp')\n", "launch-setting", "note"),
         ("import os, torch\nos.environ['MASTER_ADDR'] = 'x'\ntorch.distributed.init_process_group()\n",
-         "launch-setting", "warning"),
+         "hard-coded", "warning"),
     ],
 )  # fmt: skip
 def test_what_a_program_fixes_is_named(source: str, code: str, level: str) -> None:
@@ -547,6 +548,32 @@ def test_what_a_program_fixes_is_named(source: str, code: str, level: str) -> No
 
     assert (problem.code, problem.level) == (code, level)
     assert problem.where.startswith("train.py:")
+
+
+HIDDEN = {
+    "train.py": "from ours.run import main\nmain()\n", "requirements.txt": "",
+    "ours/run.py": "import lightning as L\nfrom os import environ\n\ndef main():\n    L.Trainer(num_nodes=1, devices=4)\n",
+}  # fmt: skip
+
+
+def test_a_warning_names_the_edit_and_the_refusal() -> None:
+    """In the file where it stands; machines whose kind is not known here may be right."""
+    nodes, devices = examined(HIDDEN)
+
+    assert nodes.where == devices.where == "ours/run.py:5"
+    assert nodes.what == "num_nodes=1 is set, but there are 3 machines: they would refuse to train"
+    assert nodes.fix == "leave num_nodes= out: the launcher sets it; or generate with --adapt"
+    assert devices.what == "devices=4 is set: machines with another number of GPUs would refuse to train"
+    assert [] == [each for each in examined(HIDDEN, nnodes=1, nproc_per_node="4") if each.level == "warning"]
+
+
+def test_what_was_asked_for_is_no_warning() -> None:
+    """--adapt overrules, and says by what; with --allow-single nobody refuses."""
+    adapted, single = examined(HIDDEN, adapt=True), examined(HIDDEN, allow_single=True)
+
+    assert {"note"} == {each.level for each in [*adapted, *single]}
+    assert adapted[0].what == "num_nodes=1 will be overruled: 3"
+    assert adapted[1].what == "devices=4 will be overruled: the launcher's"
 
 
 @pytest.mark.parametrize(("mode", "word"), [("120000", "symbolic link"), ("160000", "submodule")])

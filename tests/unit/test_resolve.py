@@ -53,7 +53,7 @@ def test_job_line_holds_what_was_asked_and_the_facts() -> None:
     assert expected == {key: job[key] for key in expected}
     assert {
         "repo", "ref", "requirements", "entrypoint", "setup", "engine", "nproc_per_node", "torch_index",
-        "allow_single",
+        "allow_single", "restarts", "adapt",
     } == set(job) - set(expected)  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def test_rank_beyond_the_workers_is_a_mistake() -> None:
         ({"workers": "inf"}, "parameter-invalid", "workers is inf"),
         ({"workers": "two"}, "parameter-invalid", "must be a number"),
         ({"image": ""}, "parameter-invalid", "must not be empty"),
-        ({"args": "x" * 1001}, "parameter-invalid", "at most 1000 characters"),
+        ({"args": "x" * 641}, "parameter-invalid", "at most 640 characters"),
         ({"engine": "torchh"}, "parameter-invalid", "engine is one of auto"),
         ({"entrypoint": "main.py\n"}, "parameter-invalid", "entrypoint is 'main.py\\n'"),
         ({"image": {"a": 1}}, "parameter-invalid", "must be text"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import shutil
@@ -13,7 +12,7 @@ import pytest
 
 from cloud import userdata
 from cloud.node.console import parse_line
-from cloud.template import archive
+from cloud.template import archive, kept
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,10 +26,9 @@ SHELLCHECK = shutil.which("shellcheck")
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> str:
+def small() -> str:
     """A boot text that carries a program of three lines, with a job in it."""
-    monkeypatch.setattr(archive, "node_files", lambda: PROGRAM)
-    return userdata.with_job(userdata.boot_text(), JOB)
+    return userdata.with_job(userdata.boot_text(kept.of(PROGRAM)), JOB)
 
 
 def boot(script: str, root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -44,12 +42,6 @@ def boot(script: str, root: Path, **environment: str) -> subprocess.CompletedPro
 def test_boot_text_is_the_same_each_time() -> None:
     """The same node program gives the same bytes."""
     assert userdata.boot_text() == userdata.boot_text()
-
-
-def test_tar_depends_on_names_and_contents_alone() -> None:
-    """Neither order nor owner nor time changes the archive."""
-    files = {"node/b.py": b"b", "node/a.py": b"a"}
-    assert archive.tar_bytes(files) == archive.tar_bytes(dict(reversed(files.items())))
 
 
 def test_boot_text_gives_back_the_node_program() -> None:
@@ -73,33 +65,10 @@ def test_an_archive_line_that_would_end_its_heredoc_is_refused() -> None:
             userdata._heredoc(line)
 
 
-@pytest.mark.parametrize("name", sorted(archive.node_files()))
-def test_carried_source_means_what_the_original_means(name: str) -> None:
-    """Only comments, docstrings and argument types are left out, and every line keeps its number."""
-    source = (archive.assets.NODE_PROGRAM / name.removeprefix("node/")).read_text(encoding="utf-8")
-    bare = archive.node_files()[name].decode()
-    assert ast.dump(_without_words(ast.parse(source))) == ast.dump(_without_words(ast.parse(bare)))
-    names = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
-    found = [node for node in ast.walk(ast.parse(bare)) if isinstance(node, ast.FunctionDef)]
-    assert [(node.name, node.lineno) for node in names] == [(node.name, node.lineno) for node in found]
-
-
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ('"""Doc."""\nx = "#no"  # yes\n', '\nx = "#no"\n'),
-        ('def f(a: int, *b: "x") -> None:\n    """ü: only this."""\n', "def f(a, *b):\n    pass\n"),
-        ('class A:\n    x: int = 1\n    """Sentence."""\n', "class A:\n    x: int = 1\n"),
-        ("def f(\n    a: dict[\n        str, int],\n) -> (\n    int\n): return a\n", None),
-        ("", ""),
-    ],
-)
-def test_bare_source(source: str, expected: str | None) -> None:
-    """Strings that are values, types of fields and numbers of lines stay."""
-    actual = archive.bare(source)
-    ast.parse(actual)
-    if expected is not None:
-        assert expected == actual
+def test_a_decoder_that_would_end_its_quotes_is_refused() -> None:
+    """The shell hands it to Python between two single quotes."""
+    with pytest.raises(ValueError, match="single quote"):
+        userdata._unquoted("print('x')")
 
 
 def test_program_edited_by_hand_is_refused() -> None:
@@ -177,11 +146,26 @@ def test_boot_again_leaves_nothing_of_an_older_program(small: str, tmp_path: Pat
 
 
 @pytest.mark.process
+def test_boot_again_reads_the_text_that_it_kept(small: str, tmp_path: Path) -> None:
+    """Where the program's text is whole nothing is decoded; where it was changed, it is decoded anew."""
+    assert boot(small, tmp_path).returncode == 0
+    main = tmp_path / "opt/hotrun/node/__main__.py"
+    main.write_text("changed")
+    without = small.replace(userdata.program_text(small), "")
+    assert boot(without, tmp_path).returncode == 0
+    assert main.read_bytes() == PROGRAM["node/__main__.py"]
+    (tmp_path / "opt/hotrun/program.text").write_bytes(b"node/__main__.py\nevil()\1")
+    assert boot(without, tmp_path).returncode == 5
+    assert boot(small, tmp_path).returncode == 0
+    assert main.read_bytes() == PROGRAM["node/__main__.py"]
+
+
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ("program_sha256=", "program_sha256=0", "its SHA-256 differs"),
-        ("<<'HOTRUN_NODE'\n", "<<'HOTRUN_NODE'\nQUJD", "the archive is damaged"),
+        ("<<'HOTRUN_NODE'\n", "<<'HOTRUN_NODE'\n'", "the archive is damaged"),
     ],
 )
 def test_boot_refuses_a_damaged_program(small: str, tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -227,25 +211,3 @@ def test_boot_that_can_not_write_says_where_it_stopped(small: str, tmp_path: Pat
     fields = parse_line(done.stdout.splitlines()[-1])
     assert fields is not None
     assert "boot-failed" == fields["code"]
-
-
-def _without_words(tree: ast.Module) -> ast.Module:
-    """Take out of a tree what `bare` takes out of a text."""
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            kept = [part for part in body if not _is_text(part)]
-            node.body = kept or ([] if isinstance(node, ast.Module) else [ast.Pass()])  # type: ignore[attr-defined]
-        if isinstance(node, ast.arg):
-            node.annotation = None
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.returns = None
-    return tree
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )

@@ -5,10 +5,12 @@ To add one: a module with that function, and a line in ENGINES.
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass, field
 from typing import Callable
 
+from ..adapt import settings
 from ..job import Job
 from ..recognise import Recognition
 
@@ -29,6 +31,10 @@ class Place:
     threads: int
     """Cores for each rank."""
     interface: str
+    resume: str = ""
+    """The checkpoint to go on from, a file; empty for none."""
+    reads_resume: bool = False
+    """Whether the program that wrote it finds it by itself: it left a manifest of its own."""
 
 
 @dataclass(frozen=True)
@@ -72,17 +78,24 @@ def program(job: Job, *before: str) -> tuple[str, ...]:
 
 def trainer_settings(place: Place) -> dict[str, str]:
     """What a Lightning Trainer must be told about the cluster."""
-    return {
-        "accelerator": "gpu" if place.has_gpu else "cpu",
-        "strategy": "ddp" if place.nnodes * place.nproc > 1 else "auto",
-        "devices": str(place.nproc),
-        "num_nodes": str(place.nnodes),
-    }
+    wanted = settings(place.nnodes, place.nproc, place.has_gpu)
+    return {name: str(value) for name, value in wanted.items()}
 
 
 def trainer_variables(place: Place) -> dict[str, str]:
-    """The same as variables: a Trainer fills from them what the script did not pass."""
-    return {f"PL_TRAINER_{name.upper()}": value for name, value in trainer_settings(place).items()}
+    """The same as variables: a Trainer fills from them what the script did not pass.
+
+    Fabric takes its own even where the script passed something (lightning_fabric/connector.py), so it gets
+    only the two without which it trains alone.
+    """
+    found = {f"PL_TRAINER_{name.upper()}": value for name, value in trainer_settings(place).items()}
+    return {**found, "LT_NUM_NODES": str(place.nnodes), "LT_DEVICES": str(place.nproc)}
+
+
+def adapting(job: Job, place: Place) -> dict[str, str]:
+    """What makes `hotrun_adapt` overrule hard-coded settings, where that was asked for."""
+    wanted = settings(place.nnodes, place.nproc, place.has_gpu)
+    return {"HOTRUN_ADAPT": json.dumps(wanted)} if job.adapt == "yes" else {}
 
 
 from . import lightning, python, torch  # noqa: E402 - they use what stands above

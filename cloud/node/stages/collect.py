@@ -26,11 +26,7 @@ def run(context: Context, deadline: float) -> str:
                 f"{name} stays on {context.identity.name}: more than {MAX_NODE_BYTES >> 30} GiB"
             )
             continue
-        if context.coordinator is not None:
-            context.coordinator.store.keep_local("master", name, path)
-        else:
-            kind, _, relative = name.partition("/")
-            link.upload(path, kind, relative)
+        hand_in(context, path, name)
         count, size = count + 1, size + path.stat().st_size
     link.send("collected")
     if context.coordinator is not None:
@@ -44,6 +40,15 @@ def run(context: Context, deadline: float) -> str:
     return f"{count} files, {size / 1e6:.1f} MB"
 
 
+def hand_in(context: Context, path: Path, name: str) -> None:
+    """Bring one file to the master's store, as KIND/name."""
+    if context.coordinator is not None:
+        context.coordinator.store.keep_local("master", name, path)
+    else:
+        kind, _, relative = name.partition("/")
+        context.connected().upload(path, kind, relative)
+
+
 def _files(context: Context) -> Iterator[tuple[Path, str]]:
     """(path, KIND/name) of all that goes to the master."""
     own = context.own_directory
@@ -51,13 +56,18 @@ def _files(context: Context) -> Iterator[tuple[Path, str]]:
         path = context.layout.logs / f"{stage}.log"
         if path.is_file() and stage not in ("collect", "finish"):
             yield path, f"logs/{stage}.log"
-    for kind in ("proof", "results"):
-        for path in sorted((own / kind).rglob("*")):
+    places = {"proof": own / "proof", "results": own / "results"}
+    places["results/checkpoints"] = context.layout.checkpoints(context.run)
+    for attempt in range(1, context.attempt):  # what earlier ones wrote is not lost
+        before = own.with_name(f"{attempt}-here")
+        places[f"results/attempt-{attempt}"] = before / "results"
+    for kind, top in places.items():
+        for path in sorted(top.rglob("*")):
             if path.is_file() and not path.is_symlink() and not (kind == "proof" and path.suffix == ".part"):
-                yield path, f"{kind}/{path.relative_to(own / kind).as_posix()}"
-    before: dict[str, Any] = context.found.get("files_before", {})
+                yield path, f"{kind}/{path.relative_to(top).as_posix()}"
+    known: dict[str, Any] = context.found.get("files_before", {})
     for name, status in snapshot(context).items() if "files_before" in context.found else ():
-        if before.get(name) != status:
+        if known.get(name) != status:
             yield context.program_directory / name, f"results/files/{name}"
 
 
@@ -91,6 +101,7 @@ def status(
         "schema": 1,
         "run": context.run,
         "attempt": context.attempt,
+        "recoveries": gang.memory.recoveries,
         "state": "failed" if found else "done",
         "server": context.identity.server,
         "commit": context.found.get("commit", ""),
@@ -108,7 +119,7 @@ def status(
             for member in gang.members
         ],
         "result": _result(context),
-        "problems": [_shown(found)] if found else [],
+        "problems": [_shown(each) for each in ((found,) if found else ()) + judgement.warnings],
     }
 
 
@@ -148,5 +159,4 @@ def _hint(context: Context) -> str:
         return ""
     if not recognition.hard_coded and recognition.engine == "python":
         return str(context.job.program_path)  # there is no line to point at
-    line = recognition.hard_coded[0].line if recognition.hard_coded else recognition.line
-    return f"{context.job.program_path}:{line}"
+    return str(recognition.where)

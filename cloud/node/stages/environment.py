@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
-from .. import machine, probe, requirements, uv
+from .. import adapt, machine, probe, requirements, uv
 from ..context import Context
 from ..failure import StageFailed
 from ..recognise import recognise
@@ -29,7 +29,9 @@ def run(context: Context, deadline: float) -> str:
     kind = machine.kind(gpus)
     layout = context.layout
     owned = [layout.checkout(context.run), layout.data, layout.home, layout.bytecode, layout.environments]
-    owner = context.host.program_user([*owned, layout.tools, uv.cache(context), context.own_directory])
+    owner = context.host.program_user(
+        [*owned, layout.tools, uv.cache(context), context.own_directory, layout.checkpoints(context.run)]
+    )
     context.found.update(gpus=gpus, owner=owner)
     with _one_node_at_a_time(context, deadline):
         program = uv.program(context, deadline)
@@ -56,8 +58,14 @@ def run(context: Context, deadline: float) -> str:
 
 def _choose_engine(context: Context) -> None:
     path = context.program_directory / context.job.entrypoint
+    top = context.layout.checkout(context.run)
+
+    def read(name: str) -> str | None:
+        file = top / name
+        return file.read_text("utf-8-sig", "replace") if file.is_file() else None
+
     try:
-        recognition = recognise(path.read_text(encoding="utf-8"), context.job.program_path)
+        recognition = recognise(path.read_text("utf-8-sig"), context.job.program_path, read)
     except (SyntaxError, ValueError) as error:  # ValueError: not UTF-8, or null bytes
         where = f"{context.job.program_path}:{getattr(error, 'lineno', None) or 1}"
         what = f"{where}: {getattr(error, 'msg', None) or error}"
@@ -89,11 +97,14 @@ def _one_node_at_a_time(context: Context, deadline: float) -> Iterator[None]:
 def _lock(context: Context, program: Path, chosen: Path, kind: str, deadline: float) -> Path:
     """One lock for all nodes of a kind: the first that asks resolves it, the others take it."""
     link, name = context.connected(), f"lock-{kind}"
-    target = context.own_directory / f"{name}.txt"
+    target = context.layout.checkout(context.run).with_name(f"{name}.txt")  # kept for a start in the middle
+    if target.is_file() and not context.identity.is_master:
+        return target
     if link.claim(name):
-        target.write_text(
-            requirements.resolved(context, program, chosen, bool(context.found["gpus"]), deadline)
-        )
+        if not target.is_file():
+            text = requirements.resolved(context, program, chosen, bool(context.found["gpus"]), deadline)
+            target.with_suffix(".part").write_text(text)
+            target.with_suffix(".part").replace(target)
         link.publish(name, target)
     else:
         link.published(name, deadline)
@@ -133,10 +144,13 @@ def _place_probe(environment: Path) -> None:
     for packages in environment.glob("lib/python3*/site-packages"):
         shutil.copyfile(probe.__file__, packages / "hotrun_probe.py")
         (packages / "hotrun_probe.pth").write_text("import hotrun_probe\n")
+        shutil.copyfile(adapt.__file__, packages / "hotrun_adapt.py")
+        (packages / "hotrun_adapt.pth").write_text("import hotrun_adapt; hotrun_adapt.install()\n")
 
 
 def _set_up(context: Context, deadline: float) -> None:
-    if not context.job.setup:
+    done = context.layout.checkout(context.run).with_name("set-up")
+    if not context.job.setup or done.exists():
         return
     env = program_environment(context)
     code, tail = context.execute(
@@ -149,6 +163,7 @@ def _set_up(context: Context, deadline: float) -> None:
         raise StageFailed(
             "setup-failed", f"the set-up command ended with exit code {code}", log=tail, where="setup"
         )
+    done.touch()
 
 
 def program_environment(context: Context) -> dict[str, str]:

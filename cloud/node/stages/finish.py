@@ -30,12 +30,11 @@ def run(context: Context, deadline: float) -> str:
 def _report(context: Context) -> None:
     document = context.found["document"]
     world, problems = document["world_size"], document["problems"]
-    if problems:
+    failed = document["state"] == "failed"  # else what is told are warnings
+    if failed:
         reason = f"{problems[0]['node']}: {problems[0]['stage']}: {problems[0]['what']}"
     else:
         size = f"world size {world['proven']} of {world['expected']}"
         how = "trained as one" if world["proven"] == world["expected"] else "trained separately, as allowed"
         reason = f"{len(document['nodes'])} machines {how} ({size})"
-    signals.send(
-        context.job, "result", ok=not problems, reason=reason, data=document, note=context.console.say
-    )
+    signals.send(context.job, "result", ok=not failed, reason=reason, data=document, note=context.console.say)

@@ -6,6 +6,7 @@ Nothing of the repository is executed here.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tarfile
 import time
@@ -30,8 +31,13 @@ def run(context: Context, deadline: float) -> str:
     _have_git(context, deadline)
     link, checkout = context.connected(), context.layout.checkout(context.run)
     archive = checkout.with_name("source.tar")
-    coordinator = context.coordinator
-    if coordinator is not None:
+    coordinator, marker = context.coordinator, checkout.with_name("commit")
+    if marker.is_file():  # an earlier start of this run was here
+        commit = marker.read_text()
+        if coordinator is not None:
+            coordinator.publish("source", {"commit": commit})
+    elif coordinator is not None:
+        shutil.rmtree(checkout, ignore_errors=True)
         commit = _clone(context, checkout, deadline)
         _require_files(context, checkout)
         with tarfile.open(archive, "w") as tar:
@@ -50,6 +56,7 @@ def run(context: Context, deadline: float) -> str:
         raise StageFailed(
             "commit-differs", f"{context.identity.name} has {context.found['commit']} instead of {commit}"
         )
+    marker.write_text(commit)
     return str(commit)[:12]
 
 

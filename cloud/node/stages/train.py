@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Sequence
 
-from .. import machine, process
+from .. import checkpoints, machine, process, survey
 from ..context import Context
 from ..engines import ENGINES, Place, torchrun_environment
 from ..failure import StageFailed
@@ -30,7 +30,10 @@ _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 
 def run(context: Context, deadline: float) -> str:
     """Run the program on every rank of this node. Returns seconds and ranks, for the console."""
-    place = _place(context)
+    go = context.found["go"]
+    deadline = time.monotonic() + go["left_s"]
+    path, is_ours = checkpoints.resume(context, go["resume"], deadline)
+    place = _place(context, path, passes_itself=is_ours)
     engine = ENGINES.get(context.found["engine"])
     if engine is None:
         raise StageFailed(
@@ -38,9 +41,14 @@ def run(context: Context, deadline: float) -> str:
             fix="use --engine lightning or torch",
         )  # fmt: skip
     launch = engine(context.job, context.found["recognition"], place)
-    context.found["files_before"] = snapshot(context)
+    context.found.setdefault("files_before", snapshot(context))  # of the first attempt
     python = str(context.found["environment"] / "bin/python")
-    children = []
+    children: list[Child] = []
+    results = context.own_directory / "results"
+    context.found["oom_kills"] = survey.oom_kills()
+    replication = checkpoints.Replication(
+        context, [context.layout.checkpoints(context.run), results, context.program_directory]
+    )
     try:
         for local_rank in range(place.nproc):
             env = {**_environment(context, place, local_rank), **launch.environment}
@@ -50,6 +58,7 @@ def run(context: Context, deadline: float) -> str:
         process.sweep(context.tag)  # every process of these ranks, whichever session it moved to
         for child in children:
             child.finish_reading()
+        replication.end()
     context.connected().send("exit")
     return f"{place.nproc} ranks" if place.nproc > 1 else "1 rank"
 
@@ -69,13 +78,14 @@ def snapshot(context: Context) -> dict[str, tuple[float, int]]:
 _SKIP = {".git", "__pycache__"}
 
 
-def _place(context: Context) -> Place:
+def _place(context: Context, resume: str, *, passes_itself: bool) -> Place:
     go, found = context.found["go"], context.found
     return Place(
         node_rank=context.identity.rank, nnodes=context.identity.nnodes, nproc=found["nproc"],
         master_address=go["addresses"][0], master_port=go["port"], run=context.run, attempt=context.attempt,
         has_gpu=go["has_gpu"],
         threads=max(1, machine.cpus() // found["nproc"]), interface=found["interface"],
+        resume=resume, reads_resume=passes_itself,
     )  # fmt: skip
 
 
@@ -83,8 +93,10 @@ def _environment(context: Context, place: Place, local_rank: int) -> dict[str, s
     own = context.own_directory
     return {
         **program_environment(context), **torchrun_environment(place, local_rank),
-        "HOTRUN_RUN_DIR": str(own / "results"), "HOTRUN_CHECKPOINT_DIR": str(own / "results/checkpoints"),
-        "HOTRUN_RESUME_FROM": "", "HOTRUN_PROOF_DIR": str(own / "proof"), "HOTRUN_RUN_ID": context.run,
+        "HOTRUN_RUN_DIR": str(own / "results"),
+        "HOTRUN_CHECKPOINT_DIR": str(context.layout.checkpoints(context.run)),
+        "HOTRUN_RESUME_FROM": place.resume, "HOTRUN_PROOF_DIR": str(own / "proof"),
+        "HOTRUN_RUN_ID": context.run,
         "HOTRUN_NODE": context.identity.name, "HOTRUN_NODE_RANK": str(place.node_rank),
         "HOTRUN_NNODES": str(place.nnodes), "HOTRUN_NODE_IPS": "\n".join(context.found["go"]["addresses"]),
         "HOTRUN_ATTEMPT": str(place.attempt),
@@ -99,6 +111,7 @@ def _start(
     return Child(
         argv, env=context.base_environment(env), cwd=context.program_directory, log=context.log,
         on_line=lambda line: context.console.say(f"[rank {rank}] {line}"), owner=context.found["owner"],
+        secrets=context.job.secrets,
     )  # fmt: skip
 
 
@@ -148,15 +161,19 @@ def exception(lines: Sequence[str]) -> str:
 def _failure(context: Context, child: Child, rank: int) -> StageFailed:
     code, tail = child.returncode or 0, list(child.tail)
     said = exception(tail)
+    of_peer, own_fix, error = _is_of_peer(child), "correct the program, commit, push, generate again", said
     if code < 0:
+        error = ""  # an exception that was printed earlier did not end it
         name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
-        what = f"ended by {name}" + (" (a full memory is the usual reason)" if name == "SIGKILL" else "")
+        what = f"ended by {name}"
+        if name == "SIGKILL" and survey.oom_kills() > context.found["oom_kills"]:
+            what = error = "the machine's memory was full, and the kernel ended it (out of memory)"
+            own_fix = "choose a flavor with more memory, or a smaller batch"
     else:
         what = said or f"ended with exit code {code}"
-    of_peer = _is_of_peer(child)
-    own_fix = "correct the program, commit, push, generate again"
     return StageFailed(
         "program-failed", f"rank {rank}: {what}"[:400], log=tail, of_peer=of_peer,
+        error="" if of_peer else error,
         where=_user_line(context, tail) if said else "",
         fix="another machine ended first: start again" if of_peer else own_fix,
     )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What `prove` does: a command under the probe, its records, a verdict."""
