@@ -91,8 +91,8 @@ class Keeper:
 def newest(files: Iterable[Path], since_ns: int, now: float) -> tuple[Path, int, str] | None:
     """(path, number, manifest) of the newest whole file that was written after `since_ns`.
 
-    Whole is: a manifest beside it says so; or it was renamed into place (then its inode changed after its
-    content); or nothing was written for two seconds. A zip, as torch.save writes it, must have its end.
+    Whole is what a manifest beside it names; a zip, as torch.save writes it, that has its end; another file
+    that was renamed into place (its inode changed after its content), or not written to for two seconds.
     """
     found = []
     for path in files:
@@ -102,12 +102,9 @@ def newest(files: Iterable[Path], since_ns: int, now: float) -> tuple[Path, int,
                 continue
             manifest = path.with_suffix(".json")
             text = manifest.read_text() if manifest.is_file() else ""
-            renamed = status.st_ctime_ns > status.st_mtime_ns
-            is_whole = json.loads(text)["file"] == path.name if text else renamed
-            if is_whole or (not text and now - status.st_mtime > _STILL_S):
-                found.append((status.st_mtime_ns, path, text))
+            found.append((status.st_mtime_ns, path, text))
     for number, path, text in sorted(found, reverse=True):
-        if number > since_ns and not _is_torn(path):
+        if number > since_ns and _is_whole(path, text, now):
             return path, number, text
     return None
 
@@ -115,9 +112,14 @@ def newest(files: Iterable[Path], since_ns: int, now: float) -> tuple[Path, int,
 _NOT = (".json", ".part", ".tmp")
 
 
-def _is_torn(path: Path) -> bool:
+def _is_whole(path: Path, manifest: str, now: float) -> bool:
+    if manifest:
+        return f'"{path.name}"' in manifest
     with path.open("rb") as file:
-        return file.read(2) == b"PK" and not zipfile.is_zipfile(path)
+        if file.read(2) == b"PK":
+            return zipfile.is_zipfile(path)
+    status = path.stat()
+    return status.st_ctime_ns > status.st_mtime_ns or now - status.st_mtime > _STILL_S
 
 
 class Replication:
@@ -132,12 +134,14 @@ class Replication:
         self._thread.start()
 
     def end(self) -> None:
-        """Finish what is under way."""
+        """Finish what is under way, and look once more."""
         self._ended.set()
         self._thread.join(_LOOK_S + 60)
 
     def _repeat(self, work: Callable[[], None]) -> None:
-        while not self._ended.wait(_LOOK_S):
+        is_last = False
+        while not is_last:
+            is_last = self._ended.wait(_LOOK_S)
             with contextlib.suppress(
                 OSError, MasterLost
             ):  # it vanished, or the disk is full: the next counts

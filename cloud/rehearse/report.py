@@ -204,11 +204,11 @@ def _states(report: Report) -> list[str]:
 
 
 def _other_problems(report: Report) -> list[str]:
-    others = [problem for problem in report.problems if problem.level != "error"]
-    return [
-        f"{'recovered' if problem.code == 'recovered' else problem.level}: {problem.what}"
-        for problem in others
-    ]
+    others = (problem for problem in report.problems if problem.level != "error")
+    return [f"{_TOLD_AS.get(problem.code, problem.level)}: {problem.what}" for problem in others]
+
+
+_TOLD_AS = {"recovered": "recovered", "tried-again": "tried again"}  # code of a note -> its own word
 
 
 def size(count: float) -> str:

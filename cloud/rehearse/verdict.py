@@ -69,10 +69,11 @@ def recoveries(status: dict[str, Any]) -> list[Problem]:
     """A note for each attempt that was lost and followed by another."""
     told = [raw for raw in status.get("recoveries") or () if isinstance(raw, dict)]
     attempts = max(int(status.get("attempt") or 1), len(told) + 1)
-    return [_recovery(raw, number, attempts) for number, raw in enumerate(told, 2)]
+    is_done = status.get("state") == "done"
+    return [_recovery(raw, number, attempts, is_done=is_done) for number, raw in enumerate(told, 2)]
 
 
-def _recovery(raw: dict[str, Any], number: int, attempts: int) -> Problem:
+def _recovery(raw: dict[str, Any], number: int, attempts: int, *, is_done: bool) -> Problem:
     node, stage = str(raw.get("node") or ""), str(raw.get("stage") or "")
     what = str(raw.get("what") or f"{node or 'a machine'} was lost{f' in {stage}' if stage else ''}")
     if node and node not in what:
@@ -80,7 +81,8 @@ def _recovery(raw: dict[str, Any], number: int, attempts: int) -> Problem:
     resumed = PurePath(str(raw.get("resumed") or "")).stem
     how = f"went on from checkpoint {resumed}" if resumed else "began again"
     sentence = f"{what}; all machines {how} (attempt {number} of {attempts})"
-    return Problem(code="recovered", level="note", what=sentence, node=node, stage=stage)
+    code = "recovered" if is_done else "tried-again"
+    return Problem(code=code, level="note", what=sentence, node=node, stage=stage)
 
 
 def status_of(condition: WaitCondition, written: dict[str, Any]) -> dict[str, Any]:

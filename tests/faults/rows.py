@@ -74,6 +74,7 @@ ROWS = (
     _recovered("process", f"kill:worker-2{MIDDLE}", workers=2),
     _recovered("process", f"kill:master{MIDDLE}"),
     _failed("namespace", "low-memory:worker-1", "worker-1", "program-failed", "memory-short"),
+    _failed("namespace", "low-memory:200MB:worker-1@train", "worker-1", "program-failed", "memory-short"),
     _failed("namespace", "full-disk:worker-1", "worker-1", "disk-full", "disk-short"),
     _failed("namespace", "block-port", "master", "port-closed"),
     _failed("namespace", "no-dns", "master", "no-dns",
@@ -90,7 +91,7 @@ _RECOVERABLE = (
     "unplug:{seconds}:{machine}",
 )
 _FINAL = {  # fault -> what it may be told as
-    "lose:{machine}": ("node-lost", "master-lost"),
+    "lose:{machine}": ("node-lost", "master-lost", "machine-lost"),
     "stop:{machine}": ("node-lost", "master-lost"),
     "bad-commit:{machine}": ("commit-differs",),
     "bad-clock:{machine}": ("clock-differs",),

@@ -121,6 +121,13 @@ def test_a_recovery_is_a_note_that_says_from_where_it_went_on() -> None:
         "worker-1: rank 1: ended by SIGKILL; all machines began again (attempt 3 of 3)",
     ]
     assert exit_code(seen, found) == 0
+    failed = {
+        "state": "failed",
+        "attempt": 2,
+        "recoveries": [killed],
+        "problems": [{"code": "x", "what": "x"}],
+    }
+    assert [problem.code for problem in problems(evidence(5, 5, status=failed))] == ["x", "tried-again"]
 
 
 def test_a_machine_that_came_back_and_ended_well_is_no_cause() -> None:
