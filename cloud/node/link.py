@@ -216,4 +216,4 @@ class Link:
             connection.close()
 
     def _connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(*self._endpoint, timeout=120)
+        return http.client.HTTPConnection(*self._endpoint, timeout=30)
