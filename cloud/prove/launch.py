@@ -51,7 +51,7 @@ class Place:
         for path in sorted(self.directory.glob("*-*.json")):
             with contextlib.suppress(OSError, ValueError):
                 record = json.loads(path.read_text(encoding="utf-8"))
-                if record.get("run") == self.run:
+                if isinstance(record, dict) and record.get("run") == self.run:
                     found.append(record)
         return found
 

@@ -40,6 +40,8 @@ class Run:
     began: float
     ended: float
     """Seconds since 1970: of the first rank's start, and of the last thing that a rank recorded."""
+    is_over: bool
+    """Whether a rank came to its end by itself: it was no attempt that broke off."""
     warnings: tuple[Problem, ...]
 
     @property
@@ -114,6 +116,7 @@ def _run(group: Sequence[Record]) -> Run:
         gradient_bytes=sum(record["gradient_bytes"] for record in group),
         began=min(record["started"] for record in group),
         ended=max(record["started"] + record["seconds"] for record in group),
+        is_over=any(record.get("state") == "exit" for record in group),
         warnings=tuple(Problem(**{**found, "log": ()}) for found in proof.warnings([dict(r) for r in group])),
     )
 
@@ -121,7 +124,11 @@ def _run(group: Sequence[Record]) -> Run:
 def _of_runs(runs: tuple[Run, ...], alone: int) -> Verdict:
     proven = [run for run in runs if run.is_proven]
     # what broke off before a proven run began was an attempt at it
-    lacking = [run for run in runs if not run.is_proven and not any(p.began >= run.ended for p in proven)]
+    lacking = [
+        run
+        for run in runs
+        if not run.is_proven and (run.is_over or not any(p.began >= run.ended for p in proven))
+    ]
     shown, code, fix = "one run of " + str(runs[0]), "", ""
     if lacking:
         shown, code, fix = _of_lacking(lacking[0])

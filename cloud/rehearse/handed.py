@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from cloud import userdata
-from cloud.template import archive
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -23,6 +20,9 @@ def user_data(root: Path, content: bytes) -> Path:
 
 def program(root: Path, user_data: bytes) -> None:
     """Leave the decoded node program where an earlier boot would have; the boot text checks its SHA-256."""
+    from cloud import userdata  # needs Jinja2, which nothing else of a machine does
+    from cloud.template import archive
+
     try:
         text = archive.text(userdata.node_program(user_data.decode()))
     except ValueError:  # none in it, or a damaged one: the boot text says so

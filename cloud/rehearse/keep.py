@@ -115,9 +115,14 @@ def status(attempt: Path | None) -> dict[str, Any]:
 
 def collect(attempt: Path, kept: Kept) -> list[Problem]:
     """Copy proof, logs, results, the status and the manifest; return what does not match the manifest."""
-    for part in ("proof", "logs", "results"):
-        if (attempt / part).is_dir():
-            shutil.copytree(attempt / part, kept.directory / part, symlinks=True, dirs_exist_ok=True)
+    try:
+        for part in ("proof", "logs", "results"):
+            if (attempt / part).is_dir():
+                shutil.copytree(attempt / part, kept.directory / part, symlinks=True, dirs_exist_ok=True)
+    except OSError as error:  # a full disk: shutil's own error is one too
+        what = f"not everything could be copied to {kept.directory}: {str(error)[:200]}"
+        fix = f"free some space and copy {attempt} before the next rehearsal"
+        return [Problem(code="results-not-kept", what=what, fix=fix)]
     if (attempt / STATUS).is_file():
         shutil.copy2(attempt / STATUS, kept.directory / MASTERS_STATUS)
     if not (attempt / MANIFEST).is_file():

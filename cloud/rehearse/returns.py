@@ -8,8 +8,8 @@ from __future__ import annotations
 import signal
 from collections import Counter
 
-RETURN_AFTER_S = 3.0  # the unit waits 10 s (RestartSec); a rehearsal need not be as patient
-MAX_RETURNS = 5  # StartLimitBurst
+RETURN_AFTER_S = 3.0  # the unit's RestartSec
+MAX_RETURNS = 4  # the unit's StartLimitBurst counts the first start
 
 
 class Returns:

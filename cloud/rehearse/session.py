@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from cloud.errors import ProblemsFound
 from cloud.node.console import node_name
 from cloud.rehearse import Options, faults, follow, guardian, keep, shares
 from cloud.rehearse.ending import Ended, report
@@ -61,6 +62,8 @@ def rehearse(plan: Plan, options: Options, ui: Ui) -> Report:
 
 
 def _names(plan: Plan, options: Options) -> list[str]:
+    if any(problem.level == "error" for problem in plan.problems):  # it may have no number of workers
+        raise ProblemsFound(*plan.problems)
     workers = plan.parameters["workers"] if options.workers is None else options.workers
     return [node_name(rank) for rank in range(int(workers) + 1)]
 

@@ -47,7 +47,7 @@ def problems(evidence: Evidence) -> list[Problem]:
         found.insert(
             0, Problem(code="deadline-passed", what=f"the time is over: {_waiting_for(evidence.machines)}")
         )
-    if evidence.end == "ended" and not found:
+    if evidence.end == "ended" and not any(each.level == "error" for each in found):
         found += _contradictions(evidence)
     if evidence.stuck:
         names = ", ".join(evidence.stuck)

@@ -137,3 +137,12 @@ def test_a_machine_that_came_back_and_ended_well_is_no_cause() -> None:
         seen.machines[1].returns = 2
     assert problems(good) == []
     assert problems(bad)[0].what.endswith("was ended by SIGSEGV in train, after it had come back 2 times")
+
+
+def test_a_warning_hides_no_contradiction() -> None:
+    """What the master only warns of does not make a run good that ended badly."""
+    warned = {**DONE, "problems": [{"code": "parameters-differ", "level": "warning", "what": "they differ"}]}
+    assert exit_code(evidence(0, 0, status=warned), problems(evidence(0, 0, status=warned))) == 0
+    for codes in ((0, 5), (5, 0)):
+        found = evidence(*codes, status=warned)
+        assert exit_code(found, problems(found)) == 5

@@ -248,3 +248,10 @@ def test_a_signal_goes_to_the_command_and_is_reported(tmp_path: Path, number: si
     assert (130, "told\n") == (child.returncode, out)
     assert f"interrupted by {number.name}; until then: " in err
     assert [] == list(tmp_path.iterdir())
+
+
+def test_a_run_that_ended_is_no_attempt() -> None:
+    """Ranks that met and did nothing together are not forgiven because an evaluation follows that did."""
+    found = verdict(ranks(2, collectives=0) + ranks(2, "b", started=1010.0))
+
+    assert found.code == "not-distributed"

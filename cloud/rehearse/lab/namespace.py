@@ -40,7 +40,7 @@ class Namespace:
         kept: Sequence[Path] = (),
     ) -> None:  # fmt: skip
         self.network: Network = site.network
-        self._site, self._stack, self._roots = site, stack, roots
+        self._site, self._stack, self._roots = site, stack[:50], roots  # a host name has 64 characters
         self._together, self._kept = together, kept
         self._room: dict[str, int] = {}
         self._limits = Limits(tag)
@@ -109,8 +109,10 @@ class Namespace:
         self._room[name] = 0 if running else BOOT_ROOM_BYTES
         for pid in running:
             if _number_inside(pid) == 1:
-                fill = [sys.executable, "-I", _INNER, "--fill", str(self._roots[name]), "0"]
-                self._lab.run([*self._lab.enter(pid, "--mount"), *fill])
+                # the program as text: its file may lie below /tmp, of which the machine has its own
+                fill = [sys.executable, "-I", "-", "--fill", str(self._roots[name]), "0"]
+                program = Path(_INNER).read_text(encoding="utf-8")
+                self._lab.run([*self._lab.enter(pid, "--mount"), *fill], program)
 
     def close(self) -> None:
         """See `Level`."""
