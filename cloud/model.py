@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 MAX_WORKERS = 254  # a /23 holds them with the master, the gateway and three DHCP ports
-MAX_ARGS_CHARACTERS = 640  # of args and of setup; ASCII takes at most 2 bytes in JSON
-MAX_BEYOND_ASCII = 24  # of these; each takes 6 or 12 bytes, and the user data has 49,149 in all
+MAX_ARGS_CHARACTERS = 560  # of args and of setup; ASCII takes at most 2 bytes in JSON
+MAX_BEYOND_ASCII = 20  # of these; each takes 6 or 12 bytes, and the user data has 49,149 in all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ KEEP = 2
 _LOOK_S = 1.0
 _STILL_S = 2.0
 _WHOLE = ".whole"
+_one_at_a_time = threading.Lock()  # an old attempt's copy may still be under way
 
 
 class Keeper:
@@ -63,8 +64,13 @@ class Keeper:
 
         facts: name, number, manifest (text, may be empty), sha256 (computed when empty).
         """
+        with _one_at_a_time:
+            return self.has(facts["number"]) or self._keep(facts, fill)
+
+    def _keep(self, facts: dict[str, Any], fill: Callable[[Path], None]) -> bool:
         number, part = facts["number"], self._directory / f"{facts['number']}.part"
-        shutil.rmtree(part, ignore_errors=True)
+        for stale in self._directory.glob("*.part"):  # of a copy that failed
+            shutil.rmtree(stale, ignore_errors=True)
         part.mkdir()
         fill(part / facts["name"])
         digest = sha256(part / facts["name"])
@@ -102,6 +108,7 @@ def newest(files: Iterable[Path], since_ns: int, now: float) -> tuple[Path, int,
                 continue
             manifest = path.with_suffix(".json")
             text = manifest.read_text() if manifest.is_file() else ""
+            text = text if f'"{path.name}"' in text else ""  # else it is about something else
             found.append((status.st_mtime_ns, path, text))
     for number, path, text in sorted(found, reverse=True):
         if number > since_ns and _is_whole(path, text, now):
@@ -109,15 +116,17 @@ def newest(files: Iterable[Path], since_ns: int, now: float) -> tuple[Path, int,
     return None
 
 
-_NOT = (".json", ".part", ".tmp")
+_NOT = (".json", ".part", ".tmp", ".txt", ".csv", ".log", ".yaml", ".yml", ".jsonl")
 
 
 def _is_whole(path: Path, manifest: str, now: float) -> bool:
     if manifest:
-        return f'"{path.name}"' in manifest
+        return True
     with path.open("rb") as file:
         if file.read(2) == b"PK":
             return zipfile.is_zipfile(path)
+    if not path.suffix:  # a note of which one is the latest
+        return False
     status = path.stat()
     return status.st_ctime_ns > status.st_mtime_ns or now - status.st_mtime > _STILL_S
 

@@ -57,6 +57,10 @@ class Gang:
         kind = message["t"]
         if kind == "hello":
             self._hello(member, message, now)
+        elif kind == "collected":  # a node that goes on says neither of these, whatever it has heard
+            member.collected = True
+        elif kind == "bye":
+            member.said_bye = True
         if message.get("attempt", self.memory.attempt) != self.memory.attempt:
             return
         if kind == "stage":
@@ -71,10 +75,6 @@ class Gang:
             member.exited = True
             if self.phase == "train" and all(each.exited for each in self.members):
                 self._collect(now)
-        elif kind == "collected":
-            member.collected = True
-        elif kind == "bye":
-            member.said_bye = True
 
     def lose(self, rank: int, now: float, how: str) -> None:
         """A node's connection ended, or it fell silent."""
@@ -82,8 +82,9 @@ class Gang:
         if member.said_bye or member.lost:
             return
         member.lost, member.lost_how = now, how
-        waits = self.phase == "gather" and self.may_recover  # `tick` has its deadline
-        if not waits and (self.phase != "collect" or not member.collected):
+        if self.phase == "gather" and self._restarts:  # `tick` has its deadline
+            member.facts = {}  # it says anew what it has
+        elif self.phase != "collect" or not member.collected:
             self._fail(member, member.loss(), now)
 
     def tick(self, now: float) -> None:
@@ -134,7 +135,9 @@ class Gang:
 
     def _hello(self, member: Member, message: dict[str, Any], now: float) -> None:
         member.address = message["address"]
-        if self.phase in ("look", "train") and member.facts:
+        if self.phase == "gather":
+            member.facts = {}
+        elif self.phase in ("look", "train") and member.facts:
             self._fail(member, member.loss("its node program started again"), now)
 
     def _stage(self, member: Member, message: dict[str, Any], now: float) -> None:

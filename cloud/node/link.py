@@ -6,6 +6,7 @@ exit, collected, bye; it hears welcome, beat, published, look, go, stop, final.
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import shutil
@@ -83,8 +84,7 @@ class Link:
                 found = look()
                 if found is not None:
                     return found
-                if minds_stop:
-                    self._raise_if_stopped()
+                self._raise_if_stopped(only_again=not minds_stop)
                 if self._lost:
                     raise MasterLost(self._lost)
                 left = deadline - time.monotonic()
@@ -136,6 +136,7 @@ class Link:
                 raise MasterLost(f"{name} ended early")
             partial.replace(target)
         except (OSError, http.client.HTTPException) as error:
+            _raise_if_full(error)
             raise MasterLost(f"{name}: {error}") from error
         finally:
             connection.close()
@@ -192,14 +193,20 @@ class Link:
             self._lost = self._lost or why
             self._changed.notify_all()
 
-    def _raise_if_stopped(self) -> None:
+    def raise_if_again(self) -> None:
+        """Raise Stopped if another attempt follows: what came after the training counts no more."""
+        self._raise_if_stopped(only_again=True)
+
+    def _raise_if_stopped(self, *, only_again: bool = False) -> None:
         stop = self.heard("stop")
-        if stop:
+        if stop and (stop.get("again") or not only_again):
             raise Stopped(stop["verdict"], again=stop.get("again", False))
 
     def _put(self, target: str, path: Path) -> None:
         with path.open("rb") as file:
             status, _ = self._request("PUT", target, file, path.stat().st_size)
+        if status == 507:
+            raise OSError(f"the master could not keep {target}")
         if status != 200:
             raise MasterLost(f"the master answered {status} for {target}")
 
@@ -217,3 +224,9 @@ class Link:
 
     def _connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(*self._endpoint, timeout=30)
+
+
+def _raise_if_full(error: Exception) -> None:
+    """A full disk of this node is no loss of the master."""
+    if getattr(error, "errno", None) == errno.ENOSPC:
+        raise error

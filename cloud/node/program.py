@@ -99,11 +99,21 @@ def _run(context: Context) -> int:
             if context.link is None and isinstance(error, StageFailed):
                 return _alone(context, error.problem)
             if isinstance(error, StageFailed) and context.stage in stages.ENDING:
-                return 5
+                return _end_badly(context, error)
             try:
                 failed = not _goes_on(context, error)
             except MasterLost as lost:
                 return _alone(context, _master_lost(context, lost))
+
+
+def _end_badly(context: Context, error: StageFailed) -> int:
+    """The end itself failed: what was judged is reported, else that nothing could be."""
+    if context.stage == "collect" and "final" in context.found:
+        with contextlib.suppress(StageFailed, Stopped, MasterLost):
+            stage(context, "finish", stages.ENDING["finish"])
+    elif context.identity.is_master:
+        return _alone(context, error.problem)
+    return 5
 
 
 def _goes_on(context: Context, error: Exception) -> bool:
@@ -137,7 +147,7 @@ def _rejoin(context: Context, error: MasterLost) -> None:
     """The master went away: wait for it, as it may come back with the same run; else raise `error`."""
     process.sweep(context.tag)
     limit_s, run = network.rejoin_limit_s(context), context.run
-    if not limit_s or context.identity.is_master:
+    if not limit_s:
         raise error
     context.console.say(f"{context.identity.name}: lost the master ({error}), waiting for it to come back")
     context.connected().close()

@@ -23,7 +23,9 @@ def stage(context: Context, name: str, work: Callable[[Context, float], str]) ->
     context.console.stage(stage=name, state="begin")
     if context.link is not None:
         context.link.send("stage", stage=name, state="begin", s=0.0)
-    with (context.layout.logs / f"{name}.log").open("w", encoding="utf-8") as log:
+    path = context.layout.logs / f"{name}.log"
+    path.unlink(missing_ok=True)  # an earlier attempt's may be kept as a link to it
+    with path.open("w", encoding="utf-8") as log:
         context.begin(name, log)
         try:
             detail = work(context, started + limit_s)

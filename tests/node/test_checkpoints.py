@@ -96,13 +96,46 @@ def test_the_programs_own_manifest_decides(tmp_path: Path) -> None:
     """With one, the file counts as soon as the manifest is there, and the manifest goes along."""
     (tmp_path / "step-1.ckpt").write_bytes(b"x")
     (tmp_path / "step-1.json").write_text('{"file": "step-1.ckpt"}')
-    (tmp_path / "step-2.json").write_text('{"file": "another.ckpt"}')
-    written(tmp_path / "step-2.ckpt")
 
     found = newest(sorted(tmp_path.iterdir()), 0, time.time() + 9)
 
     assert found is not None
     assert ("step-1.ckpt", '{"file": "step-1.ckpt"}') == (found[0].name, found[2])
+
+
+def test_a_json_about_something_else_is_no_manifest(tmp_path: Path) -> None:
+    """Hyperparameters beside a checkpoint don't keep it from counting, and stay where they are."""
+    (tmp_path / "step.json").write_text('{"lr": 0.1}')
+    path = written(tmp_path / "step.pt")
+
+    assert newest(sorted(tmp_path.iterdir()), 0, time.time()) == (path, path.stat().st_mtime_ns, "")
+
+
+def test_a_note_of_the_latest_is_no_checkpoint(tmp_path: Path) -> None:
+    """What it names is one."""
+    path = written(tmp_path / "step.pt")
+    written(tmp_path / "latest", b"step.pt")
+
+    found = newest(sorted(tmp_path.iterdir()), 0, time.time() + 9)
+
+    assert found is not None
+    assert path == found[0]
+
+
+def test_a_copy_that_failed_takes_no_room(tmp_path: Path) -> None:
+    """The next one removes what it left, whatever its number was."""
+
+    def fails(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError("written to meanwhile")
+
+    keeper = Keeper(tmp_path)
+    for number in (1, 2):
+        with pytest.raises(OSError, match="meanwhile"):
+            keeper.keep(facts(number), fails)
+    keeper.keep(facts(3), lambda path: path.write_bytes(b"x"))
+
+    assert ["3"] == [path.name for path in tmp_path.iterdir()]
 
 
 def test_a_torn_archive_is_no_checkpoint(tmp_path: Path) -> None:

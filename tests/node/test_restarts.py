@@ -202,3 +202,40 @@ def test_a_master_that_starts_again_remembers_its_attempts() -> None:
     gang.report(1, {**failed("rank 1: ended by SIGKILL"), "attempt": 2}, 5.0)
 
     assert not gang.may_pass()
+
+
+def test_two_losses_at_once_cost_one_restart() -> None:
+    """A host that dies with two of the machines is noticed twice, half a second apart."""
+    gang = gathered(3, restarts=1)
+    gang.lose(1, 10.0, "nothing was heard of it for 10 s")
+    gang.begin_again(10.0)
+    gang.lose(2, 10.4, "nothing was heard of it for 10 s")
+    assert gang.verdict is None
+
+    assert "train" == ready(gang, 40.0).phase
+
+
+def test_a_node_that_was_ready_and_went_away_is_not_counted_as_present() -> None:
+    """All others are ready: they wait for its return, and it says anew what it has."""
+    gang = Gang(2, 1000.0, restarts=1, rejoin_s=90.0)
+    for rank in range(2):
+        gang.report(rank, {"t": "hello", "address": f"10.0.0.{rank}"}, 1.0)
+    gang.report(1, {"t": "ready", "facts": {"commit": "c"}}, 1.0)
+    gang.lose(1, 2.0, "its connection ended")
+    gang.report(0, {"t": "ready", "facts": {"commit": "c"}}, 3.0)
+    assert "gather" == gang.phase
+
+    assert "train" == ready(gang, 9.0).phase
+
+
+def test_who_collected_in_an_earlier_attempt_is_not_waited_for() -> None:
+    """A node that heard only of the end has collected all the same."""
+    gang = gathered(2, restarts=1)
+    gang.report(0, failed("rank 0: ended by SIGKILL"), 5.0)
+    gang = restarted(gang, 5.0)
+    gang.report(0, {**failed("no", "disk-full"), "attempt": 2}, 9.0)
+    gang.report(1, {"t": "collected", "attempt": 1}, 9.1)
+    gang.report(0, {"t": "collected", "attempt": 2}, 9.2)
+    gang.tick(9.3)
+
+    assert "over" == gang.phase

@@ -180,7 +180,7 @@ def test_rank_beyond_the_workers_is_a_mistake() -> None:
         ({"workers": "inf"}, "parameter-invalid", "workers is inf"),
         ({"workers": "two"}, "parameter-invalid", "must be a number"),
         ({"image": ""}, "parameter-invalid", "must not be empty"),
-        ({"args": "x" * 641}, "parameter-invalid", "at most 640 characters"),
+        ({"args": "x" * 561}, "parameter-invalid", "at most 560 characters"),
         ({"engine": "torchh"}, "parameter-invalid", "engine is one of auto"),
         ({"entrypoint": "main.py\n"}, "parameter-invalid", "entrypoint is 'main.py\\n'"),
         ({"image": {"a": 1}}, "parameter-invalid", "must be text"),

@@ -26,11 +26,16 @@ def run(context: Context, deadline: float) -> str:
                 f"{name} stays on {context.identity.name}: more than {MAX_NODE_BYTES >> 30} GiB"
             )
             continue
-        hand_in(context, path, name)
+        try:
+            hand_in(context, path, name)
+        except OSError as error:  # no room at the master
+            context.console.say(f"{name} stays on {context.identity.name}: {error}")
+            continue
         count, size = count + 1, size + path.stat().st_size
     link.send("collected")
     if context.coordinator is not None:
-        context.coordinator.over.wait()  # the gang has deadlines of its own for every node
+        while not context.coordinator.over.wait(0.2):  # the gang has deadlines of its own for every node
+            link.raise_if_again()
         _judge(context)
     final = link.wait("final", math.inf)  # other ranks may train on; a lost master ends this
     context.found["final"] = final

@@ -98,15 +98,13 @@ def _lock(context: Context, program: Path, chosen: Path, kind: str, deadline: fl
     """One lock for all nodes of a kind: the first that asks resolves it, the others take it."""
     link, name = context.connected(), f"lock-{kind}"
     target = context.layout.checkout(context.run).with_name(f"{name}.txt")  # kept for a start in the middle
-    if target.is_file() and not context.identity.is_master:
-        return target
     if link.claim(name):
         if not target.is_file():
             text = requirements.resolved(context, program, chosen, bool(context.found["gpus"]), deadline)
             target.with_suffix(".part").write_text(text)
             target.with_suffix(".part").replace(target)
         link.publish(name, target)
-    else:
+    elif not target.is_file():
         link.published(name, deadline)
         link.fetch(name, target)
     return target

@@ -21,7 +21,7 @@ def run(context: Context, deadline: float) -> str:
     if context.coordinator is not None:
         late_s = _LATE_IN_REHEARSAL_S if context.host.is_rehearsal else _LATE_S
         silent = context.coordinator.wait_for_byes(_BYE_S, late_s)
-        context.layout.memory.unlink()  # the next start is another run
+        context.layout.memory.unlink(missing_ok=True)  # the next start is another run
         return f"results kept for fetch{'; no word from ' + ', '.join(silent) if silent else ''}"
     if final["state"] == "done" or context.host.is_rehearsal:
         return context.host.power_off()

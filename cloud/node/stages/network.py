@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import json
 import secrets
+import threading
 import time
 from typing import Any
 
@@ -55,6 +56,7 @@ def _coordinator(context: Context, address: str, deadline: float) -> Coordinator
     job, identity = context.job, context.identity
     state = _state(context)
     context.run = state["run"]
+    writing = threading.Lock()
     memory, rejoin_s = Memory(**state["memory"]), rejoin_limit_s(context)
     lost = problem("node-lost", "master: its node program was ended and started again", stage="train")
     lost["node"] = identity.name
@@ -64,14 +66,15 @@ def _coordinator(context: Context, address: str, deadline: float) -> Coordinator
         deadline = time.monotonic() + rejoin_s + _MARGIN_S
 
     def remember() -> None:
-        state["memory"] = vars(memory)
-        write_json(context.layout.memory, state)
         coordinator.store.directory = context.layout.attempt(context.run, memory.attempt)
+        state["memory"] = vars(memory)
+        with writing, contextlib.suppress(OSError):  # a full disk: only a master that starts again misses it
+            write_json(context.layout.memory, state)
 
     def on_gate(verdict: dict[str, Any] | None) -> None:
         signals.gate(job, verdict, server=identity.server, run=context.run, note=context.console.say)
         state["gated"] = True
-        write_json(context.layout.memory, state)
+        remember()
 
     directory = context.layout.attempt(context.run, memory.attempt)
     gang = Gang(identity.nnodes, deadline, restarts=job.restarts, rejoin_s=rejoin_s, memory=memory)
