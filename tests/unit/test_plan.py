@@ -54,7 +54,7 @@ def test_sizes_are_those_of_the_machines() -> None:
     """The total is what the master would really get, with placeholders in the place of facts."""
     sizes = plan.make(TEXT).sizes
     assert sizes["boot script"] + sizes["node program"] + sizes["job line"] == sizes["total"]
-    assert sizes["job line at worst"] >= 4_000
+    assert sizes["job line at worst"] >= 3_500
     assert sizes["total at worst"] <= sizes["limit"], (
         "what the form takes could make a stack that can't be deleted"
     )
