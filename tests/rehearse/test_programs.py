@@ -183,7 +183,7 @@ def test_every_string_reaches_every_rank_as_it_is(cache: Path, runs: Path, tmp_p
 
 @pytest.mark.parametrize(
     ("program", "workers"),
-    [("trainer", 0), ("cli", 0), ("torch", 0), ("plain", 0), ("trainer", 1), ("cli", 1), ("torch", 1), ("torch", 3), ("hidden", 1)],
+    [("trainer", 0), ("cli", 0), ("torch", 0), ("plain", 0), ("trainer", 1), ("cli", 1), ("torch", 1), ("trainer", 3), ("cli", 3), ("torch", 3), ("hidden", 1)],
 )  # fmt: skip
 def test_a_program_written_for_one_machine_trains_on_all(
     cache: Path, runs: Path, tmp_path: Path, program: str, workers: int
