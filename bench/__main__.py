@@ -54,7 +54,9 @@ def main(arguments: list[str]) -> int:
         results = Results(path, code_hash())
         if results.others:
             print(f"{results.others} results of another state of payload/ or bench/peers/ are left out")
-        failed = 0 if options.report else measure(results, _chosen(options), _data(), is_quick=options.quick)
+        failed = 0
+        if not options.report:
+            failed = measure(results, _chosen(options), data_root(), is_quick=options.quick)
         target = place if options.quick else ROOT / "docs"
         records = results.of([turn for group in GROUPS for turn in turns(group)])
         page = write(records, target)
@@ -109,7 +111,7 @@ def _line(found: dict[str, object]) -> str:
     return f"training {train:6.2f} s  process {wall:6.2f} s  accuracy {100 * accuracy:5.2f} %{doubt}"
 
 
-def _data() -> Path:
+def data_root() -> Path:
     """MNIST, where the tests keep it too; fetched by the payload's own program if it is not there."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     root = Path(os.environ.get("HOTRUN_TEST_DATA") or cache / "hotrun" / "data")

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 QUICK_STEPS = 20
 QUICK_HELD_OUT = 55_000
 PORT = 29_500  # of the ranks' meeting, in namespaces of their own
-HIDDEN = ("OMP_", "MKL_", "HOTRUN_", "PL_", "TORCH", "GLOO_", "NCCL_", "RAY_", "MASTER_")
+HIDDEN = ("OMP_", "MKL_", "HOTRUN_", "PL_", "TORCH", "GLOO_", "NCCL_", "RAY_", "TF_", "MASTER_")
 HIDDEN_NAMES = (
     "PYTHONDONTWRITEBYTECODE",
     "RANK",

@@ -2,8 +2,13 @@
 """A bare Python -> one that can run the program. Standard library only; Python 3.7 can read it.
 
     .venv         what the program imports                  made at the first start
+    .build/cloud  the same, and openstacksdk                made at the first command that asks a cloud
     .build/test   the test tools and the payload's torch    `python3 cloud/bootstrap.py test`
+    .build/openstack  openstacksdk and the test tools       `python3 cloud/bootstrap.py openstack`
     .build/heat   the real Heat engine and its harness      `python3 cloud/bootstrap.py heat`
+    .build/tensorboard  to look at a run    made at the first `hotrun tensorboard RUN` without one
+    .build/ray    the same as .build/test, and Ray           `python3 cloud/bootstrap.py ray`
+    .build/tensorflow  TensorFlow and the test tools        `python3 cloud/bootstrap.py tensorflow`
     .build/bench  the payload's torch, matplotlib and ray   `python3 cloud/bootstrap.py bench`
 
 Never an ImportError and never a traceback: what can't be made is one sentence with the command that helps.
@@ -57,7 +62,7 @@ def _go_on(choice: Callable[[], str], script: str) -> None:
     try:
         python = choice()
         if python:
-            _become(python, [script, *sys.argv[1:]])
+            become(python, [script, *sys.argv[1:]])
     except CannotMake as error:
         sys.exit(f"hotrun: {error}")
     except KeyboardInterrupt:
@@ -124,7 +129,9 @@ def _imports_here() -> bool:
     return True
 
 
-def _become(python: str, arguments: list[str]) -> None:
+def become(python: str, arguments: list[str]) -> None:
+    """Turn this process into another Python's, with its terminal and its working directory."""
+    sys.stdout.flush()
     sys.stderr.flush()
     command = [python, "-I", *arguments]  # -I: a foreign PYTHONPATH must not hide what the pins say
     if os.name == "nt":  # execv there returns to the shell before the program has ended

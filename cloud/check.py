@@ -1,14 +1,14 @@
 """Template text -> every problem that can be found without a cloud. Pure, and never raises.
 
-What is looked at, in cloud/checks/: structure (form), references (names that lead nowhere), limits (sizes and
-what machines receive), exposure (ports, addresses, secrets).
+What is looked at, in cloud/checks/: structure (sections and keys), form (what a dashboard can't show well),
+references (names that lead nowhere), limits (sizes and what machines receive), exposure (ports, secrets).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cloud.checks import exposure, limits, references, structure
+from cloud.checks import exposure, form, limits, references, structure
 from cloud.errors import Problem, ProblemsFound
 from cloud.template import parameters
 from cloud.template.document import Template, load
@@ -32,7 +32,8 @@ def of_template(template: Template, overrides: Mapping[str, Any] = _NOTHING) -> 
     """Return all findings about a template that was read."""
     _, about_defaults = parameters.values(template, _NOTHING)
     values, about_values = parameters.values(template, overrides)
-    found = [*about_values, *about_defaults, *structure.problems(template), *references.problems(template)]
+    found = [*about_values, *about_defaults, *structure.problems(template), *form.problems(template)]
+    found += references.problems(template)
     is_complete = set(template.section("parameters")) <= set(values)
     if is_complete and not any(problem.code.endswith("-undefined") for problem in found):
         found += limits.problems(template, values)

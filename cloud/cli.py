@@ -15,12 +15,19 @@ import click
 from click.core import ParameterSource
 
 from cloud import __version__
+from cloud.commands.change import rerun, resize
 from cloud.commands.completion import completion
+from cloud.commands.down import down, reap
 from cloud.commands.generate import force_option, generate, make, out_option
+from cloud.commands.look import tensorboard, tunnel
 from cloud.commands.options import Command, make_ui, reporting
+from cloud.commands.plan import plan
 from cloud.commands.prove import prove
 from cloud.commands.read import check, explain
 from cloud.commands.rehearse import rehearse
+from cloud.commands.shell import fetch, logs, ssh
+from cloud.commands.status import status
+from cloud.commands.up import up
 from cloud.errors import HotrunError, Interrupted, Problem, RequestError
 from cloud.ui import Ui
 
@@ -29,13 +36,29 @@ if TYPE_CHECKING:
 
 
 class _Group(click.Group):
-    """Commands in the order of a person's work, not of the alphabet."""
+    """Commands in the order of a person's work, not of the alphabet, below what they touch."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(len(name) for name in self.commands)
+        limit = formatter.width - width - 6
+        for title, commands in _COMMANDS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(f"{each.name:{width}}", each.get_short_help_str(limit)) for each in commands]
+                )
+
     format_epilog = Command.format_epilog
     example = "generate --repo . --workers 2 --entrypoint main.py"
+
+
+_COMMANDS: dict[str, tuple[click.Command, ...]] = {
+    "A template": (generate, explain, check),
+    "On this computer": (rehearse, prove, completion),
+    "On a cloud": (plan, up, status, logs, ssh, tensorboard, tunnel, fetch, resize, rerun, down, reap),
+}
 
 
 @click.group(
@@ -75,7 +98,7 @@ def _refuse_early_flags(ctx: click.Context) -> None:
             raise RequestError(Problem(code="usage", what=what, fix="write it behind the command"))
 
 
-for _command in (generate, explain, check, rehearse, prove, completion):
+for _command in (command for commands in _COMMANDS.values() for command in commands):
     cli.add_command(_command)
 
 
@@ -143,6 +166,9 @@ def _bug(error: Exception, ui: Ui, is_debug: bool) -> int:
     return HotrunError.exit_code
 
 
+NEAR = 0.7  # of 1: `adpat` for `adapt`, but not `input`
+
+
 def _usage(error: click.UsageError, program: str) -> Problem:
     """Click's sentence in our form: it begins with what was typed, and the near miss is the hint."""
     command = error.ctx.command_path.removeprefix(program).strip() if error.ctx else ""
@@ -150,6 +176,7 @@ def _usage(error: click.UsageError, program: str) -> Problem:
     near = getattr(error, "possibilities", None) or []
     if isinstance(error, click.NoSuchOption):
         what = f"{error.option_name} is not a flag of {command or program}"
+        near = [flag for flag in near if _is_near(error.option_name, flag)]
         if not command and error.option_name in {name for param in generate.params for name in param.opts}:
             fix, near = f"{program} generate {error.option_name} …", []
     elif isinstance(error, click.BadOptionUsage):
@@ -167,6 +194,14 @@ def _usage(error: click.UsageError, program: str) -> Problem:
     if near:
         fix = f"did you mean {near[0]}?"
     return Problem(code="usage", what=what, fix=fix)
+
+
+def _is_near(typed: str, flag: str) -> bool:
+    """Whether a flag may have been meant: click's own measure counts what all of them begin with."""
+    import difflib
+
+    ours, theirs = (word.removeprefix("--").removeprefix("no-") for word in (typed, flag))
+    return difflib.SequenceMatcher(None, ours, theirs).ratio() >= NEAR
 
 
 def _silence() -> None:

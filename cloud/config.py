@@ -15,7 +15,7 @@ from cloud import model
 from cloud.errors import Problem, RequestError
 from cloud.request import addresses, rules
 from cloud.request.profiles import DEFAULT_PROFILE, PROFILES
-from cloud.request.settings import BY_KEY, SETTINGS, Setting
+from cloud.request.settings import BY_KEY, OWNERS, SETTINGS, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -164,7 +164,7 @@ def _missing(asked: Request) -> list[Problem]:
 def _built(values: Mapping[str, Any]) -> model.Cluster:
     profile = PROFILES[values.get("profile", DEFAULT_PROFILE)]
     known = {key: BY_KEY[key].rule(text) for key, text in profile.items()} | dict(values)
-    parts: dict[str, dict[str, Any]] = {"job": {}, "master": {}, "worker": {}, "network": {}, "": {}}
+    parts: dict[str, dict[str, Any]] = {owner: {} for owner in OWNERS}
     for key, value in known.items():
         parts[BY_KEY[key].owner][BY_KEY[key].field] = value
     return model.Cluster(
@@ -172,6 +172,7 @@ def _built(values: Mapping[str, Any]) -> model.Cluster:
         master=model.NodeGroup(**parts["master"]),
         worker=model.NodeGroup(**parts["worker"]),
         network=model.Network(**parts["network"]),
+        slurm=model.Slurm(**parts["slurm"]),
         **parts[""],
     )
 

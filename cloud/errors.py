@@ -14,7 +14,10 @@ A `Problem` is a finding. Checks return lists of them; the command raises once, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Level = Literal["error", "warning", "note"]
 
@@ -50,6 +53,17 @@ class Problem:
             "code": self.code, "level": self.level, "node": self.node, "stage": self.stage,
             "what": self.what, "where": self.where, "fix": self.fix, "log": list(self.log),
         }  # fmt: skip
+
+    @classmethod
+    def told(cls, raw: Mapping[str, Any]) -> Problem:
+        """Return a problem as a node wrote it into its status document; whatever is odd there is left out."""
+        text = {key: str(raw.get(key) or "") for key in ("what", "where", "fix", "node", "stage")}
+        level, log = raw.get("level"), raw.get("log")
+        return cls(
+            code=str(raw.get("code") or "run-failed"),
+            level=level if level in ("warning", "note") else "error",
+            log=tuple(str(line) for line in log) if isinstance(log, list) else (), **text,
+        )  # fmt: skip
 
 
 class HotrunError(Exception):

@@ -17,6 +17,7 @@ from cloud.node.console import STAGES
 from cloud.plan import Plan, cluster_line, job_line, network_line, source_line
 from cloud.template import placeholders
 from cloud.template.parameters import redacted
+from cloud.template.published import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,28 +25,18 @@ if TYPE_CHECKING:
 
 _WIDTH = 20
 _MANIFEST = "manifest.sha256"  # as sha256sum reads it
-
-RESOURCES = {
-    "network": "a private network of the cluster's own",
-    "subnet": "its range of addresses and its DNS servers",
-    "router": "the way out to the external network; none when external_network is empty",
-    "router_interface": "joins the private network to the router; machines wait for it, to be online at once",
-    "security_group": "lets in SSH from ssh_cidr and everything between the machines, nothing else",
-    "secret": "32 characters that Heat makes up at launch; machines know each other by it",
-    "gate_handle": "the address and the credentials by which the master reports, and nothing else",
-    "master_port": "the master's place on the network, made first so that every machine knows its address",
-    "floating_ip": "the master's address from outside, for SSH",
-    "boot": "the one script that every machine runs: the job, the node program, and how to start it",
-    "master": "the machine of rank 0: clones, coordinates, trains, reports",
-    "worker_group": "the workers, numbered from 1; the number is the rank",
-    "gate": "keeps the stack in progress until the master says that all machines met, or why not",
-}
 STAGES_DO = (
     "finds its address and the master", "takes the repository's commit", "builds the Python environment",
     "meets the other machines and compares", "runs the program",
     "brings proof, logs and results to the master", "reports and ends",
 )  # fmt: skip
 OUTPUTS = {
+    "state": "what the machines last said of themselves, in one line",
+    "machines": "seconds that each machine took for each stage",
+    "result": "what the program reported",
+    "files": "how to get models, metrics and logs",
+    "power_off": "when the machines stop by themselves",
+    "costs": "what costs until when",
     "master_ip": "the master's private address",
     "floating_ip": "its address from outside",
     "ssh": "the command to log in with",
@@ -193,9 +184,13 @@ def _form(plan: Plan) -> Iterator[str]:
 
 def _resources(plan: Plan) -> Iterator[str]:
     for name, resource in plan.template.section("resources").items():
-        told = RESOURCES.get(name, "not made by hotrun; added by hand")
+        told = _phrase(RESOURCES.get(name, "Not made by hotrun; added by hand."))
         yield f"{name:<{_WIDTH}}{told}"
         yield f"{'':<{_WIDTH}}{resource.get('type', 'no type')}{_condition(resource)}"
+
+
+def _phrase(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:].rstrip(".")
 
 
 def _condition(resource: dict[str, Any]) -> str:

@@ -9,25 +9,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cloud import userdata
-from cloud.template import emit, form, provenance
+from cloud.template import archive, emit, form, kept, provenance, published
+from cloud.template.outputs import MASTER_ADDRESS, outputs
 
 if TYPE_CHECKING:
-    from cloud.model import Cluster
+    from cloud.model import Cluster, Job
 
 Hot = dict[str, Any]
 
 HEAT_VERSION = "2018-08-31"  # rocky: the oldest with all that is used here, and known to every cloud since
-_JOB_PARAMETERS = ("repo", "ref", "requirements", "entrypoint", "args", "setup", "engine")
+_JOB_PARAMETERS = (*form.TRAINING, "setup", "engine", "max_hours")
+_METADATA = {"workers": "workers", "rerun": "rerun", "ref": "rerun_ref", "args": "rerun_args"}  # hotrun_KEY
 INDEX = "__HOTRUN_INDEX__"  # not Heat's %index%, which a user's arguments may contain
 BATCH = 32  # machines that are asked for at a time
 JOB_SCHEMA = 1
-LOGINS = {"chameleon-kvm": "cc", "chameleon-baremetal": "cc", "openstack": "ubuntu"}
 
 
-def text(cluster: Cluster) -> str:
-    """Return the template file of a cluster, provenance first."""
-    document = template(cluster, userdata.boot_text())
-    return provenance.head(cluster) + emit.sections(document)
+def text(cluster: Cluster, *, is_published: bool = False) -> str:
+    """Return the template file of a cluster, provenance first; `is_published`: the one for everybody."""
+    asked = published.public(cluster) if is_published else cluster
+    head = provenance.head(asked, is_published=is_published)
+    if is_published:
+        head += published.opening(asked)
+    comments = published.comments(asked) if is_published else {}
+    return head + emit.sections(template(asked, userdata.boot_text(kept.packed(parts(asked.job)))), comments)
+
+
+def parts(job: Job) -> frozenset[str]:
+    """Return the parts of the node program that a job needs beyond the usual ones."""
+    wanted = {job.engine, *(["swap"] if job.swap else []), *(["share"] if job.share != "none" else [])}
+    return frozenset(wanted & set(archive.OPTIONAL))
 
 
 def template(cluster: Cluster, boot: str) -> Hot:
@@ -49,6 +60,7 @@ def conditions() -> Hot:
         "has_external_network": _given("external_network"),
         "has_security_group": {"equals": [_param("security_groups"), "yes"]},
         "has_key": _given("key_name"),
+        "has_way_in": {"and": ["has_key", "has_external_network"]},
         "has_master_reservation": _given("master_reservation"),
         "has_worker_reservation": _given("worker_reservation"),
     }
@@ -73,26 +85,6 @@ def resources(cluster: Cluster, boot: str) -> Hot:
     }
 
 
-def outputs(cluster: Cluster) -> Hot:
-    """Return the outputs: short, each alone, none of which reads the worker group."""
-    from_outside = {"get_attr": ["floating_ip", "floating_ip_address"]}
-    address = {"if": ["has_external_network", from_outside, _MASTER_ADDRESS]}
-    login = LOGINS.get(cluster.profile, "ubuntu")
-    return {
-        "master_ip": {"description": "Address of the master inside the cluster.", "value": _MASTER_ADDRESS},
-        "floating_ip": {
-            "description": "Address of the master from outside.",
-            "value": {"if": ["has_external_network", from_outside, ""]},
-        },
-        "ssh": {"description": "How to log in.", "value": {"list_join": ["@", [f"ssh {login}", address]]}},
-        "workers": {"description": "Machines beside the master.", "value": _param("workers")},
-        "status": {
-            "description": "What the master reported: the gate, later the result.",
-            "value": {"get_attr": ["gate", "data"]},
-        },
-    }
-
-
 def job(cluster: Cluster) -> Hot:
     """Return the job as the map that Heat writes into the user data as one line of JSON."""
     asked = cluster.job
@@ -100,13 +92,14 @@ def job(cluster: Cluster) -> Hot:
         "schema": JOB_SCHEMA,
         **{name: _param(name) for name in _JOB_PARAMETERS},
         "env": list(asked.env),
-        "max_hours": asked.max_hours,
         "nproc_per_node": asked.nproc_per_node,
         "torch_index": asked.torch_index,
         "allow_single": form.yes_no(asked.allow_single),
         "restarts": asked.restarts,
         "adapt": form.yes_no(asked.adapt),
-        "master": _MASTER_ADDRESS,
+        **({"swap": asked.swap} if asked.swap else {}),
+        **({"share": asked.share} if asked.share != "none" else {}),
+        "master": MASTER_ADDRESS,
         "cidr": _param("network_cidr"),
         "secret": {"get_attr": ["secret", "value"]},
         "boot_timeout_s": _param("boot_timeout"),
@@ -114,9 +107,6 @@ def job(cluster: Cluster) -> Hot:
         "signal_url": {"get_attr": ["gate_handle", "endpoint"]},
         "signal_token": {"get_attr": ["gate_handle", "token"]},
     }
-
-
-_MASTER_ADDRESS: Hot = {"get_attr": ["master_port", "fixed_ips", 0, "ip_address"]}
 
 
 def _subnet() -> Hot:
@@ -229,7 +219,7 @@ def _worker_group() -> Hot:
 
 
 def _server(role: str, rank: str, own: Hot) -> Hot:
-    """Properties of one machine; the count of workers is metadata, so changing it replaces no machine."""
+    """Properties of one machine; what may change later is metadata, so changing it replaces no machine."""
     reservation = {"reservation": _param(f"{role}_reservation")}
     name = [_param("OS::stack_name"), role] + ([rank] if role == "worker" else [])
     return {
@@ -239,7 +229,10 @@ def _server(role: str, rank: str, own: Hot) -> Hot:
         "key_name": {"if": ["has_key", _param("key_name"), None]},
         **own,
         "scheduler_hints": {"if": [f"has_{role}_reservation", reservation, None]},
-        "metadata": {"hotrun_rank": rank, "hotrun_workers": _param("workers")},
+        "metadata": {
+            "hotrun_rank": rank,
+            **{f"hotrun_{key}": _param(name) for key, name in _METADATA.items()},
+        },
         "user_data_format": "RAW",
         "user_data": _resource("boot"),
     }

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+RESERVED = "reservation:"  # how Blazar names the flavor of a reservation
+EVERYBODY = "0.0.0.0/0"
 MAX_WORKERS = 254  # a /23 holds them with the master, the gateway and three DHCP ports
 MAX_ARGS_CHARACTERS = 560  # of args and of setup; ASCII takes at most 2 bytes in JSON
 MAX_BEYOND_ASCII = 20  # of these; each takes 6 or 12 bytes, and the user data has 49,149 in all
@@ -34,9 +36,9 @@ class Job:
     env: tuple[str, ...] = ()
     """NAME=VALUE pairs for the program's environment."""
     engine: str = "auto"
-    """What trains: auto (read from the entrypoint), lightning or torch."""
+    """What trains: auto (read from the entrypoint), lightning, torch, ray or tensorflow."""
     max_hours: float = 24.0
-    """Hours after which the run is ended, finished or not."""
+    """Hours until every machine powers off, whether the run has finished or not."""
     nproc_per_node: str = "auto"
     """Ranks on each node: auto (its GPUs, 1 without) or a number."""
     torch_index: str = "auto"
@@ -47,6 +49,10 @@ class Job:
     """Restarts after a lost machine or rank, from the newest checkpoint; counted anew after a newer one."""
     adapt: bool = False
     """Overrule launch settings that the program hard-codes, and print each change."""
+    swap: str = ""
+    """Swap file on every machine, for small instances: 4G, 512M; empty for none."""
+    share: str = "none"
+    """One directory of the master for data, environment and checkpoints of all machines: none or nfs."""
 
     @property
     def pinned_ref(self) -> str:
@@ -79,10 +85,36 @@ class Network:
     """DNS servers of the cluster's subnet."""
     external: str = "public"
     """External network for the router and the master's floating IP; empty for none."""
-    ssh_cidr: str = "0.0.0.0/0"
+    ssh_cidr: str = EVERYBODY
     """Addresses that may reach port 22 of the master."""
     security_group: bool = True
     """Whether the cloud's networks have security groups; bare metal has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slurm:
+    """What a job asks of a Slurm cluster; what is empty is the cluster's own default."""
+
+    partition: str = ""
+    """Partition of the cluster, or several with commas between; empty for its default. Slurm only."""
+    account: str = ""
+    """Account that the job is charged to. Slurm only."""
+    qos: str = ""
+    """Quality of service. Slurm only."""
+    time: str = ""
+    """Time limit as Slurm writes it: 90 (minutes), 12:00:00 or 1-12 (days-hours). Slurm only."""
+    mem: str = ""
+    """Memory of each node: 64G, or 0 for all of it. Slurm only."""
+    cpus_per_task: int = 0
+    """Cores on each node; 0 for the cluster's default, which may be one. Slurm only."""
+    gpus: str = ""
+    """GPUs on each node: 4, or with a type a100:4. Slurm only."""
+    constraint: str = ""
+    """Features that the nodes must have, as Slurm writes them: ib&gpu80. Slurm only."""
+    nodelist: str = ""
+    """Nodes that the job must have: node[01-04],gpu7. Slurm only."""
+    modules: tuple[str, ...] = ()
+    """Environment modules to load, on the login node and in the job: python/3.11,cuda. Slurm only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +137,9 @@ class Cluster:
     """Seconds for all machines to pass the gate; below Horizon's 60 minutes for the whole stack."""
     signal_transport: str = "HEAT_SIGNAL"
     """How the master reports to Heat: HEAT_SIGNAL, TOKEN_SIGNAL or NO_SIGNAL."""
+    target: str = "heat"
+    """What is made: heat (a template for OpenStack) or slurm (a job.sbatch for a Slurm cluster)."""
+    slurm: Slurm = field(default_factory=Slurm)
 
     @property
     def nnodes(self) -> int:

@@ -21,6 +21,7 @@ from cloud.git.command import TIMED_OUT, Answer, GitMissing, git
 from cloud.git.entrypoint import examine, parse_listing
 from cloud.git.refs import Refs, parse_refs
 from cloud.request import addresses, rules
+from cloud.request.settings import CARRIED_ENGINES
 
 if TYPE_CHECKING:
     from cloud.model import Job
@@ -83,6 +84,8 @@ def inspect(job: Job, nnodes: int = 1) -> tuple[Job, Findings]:
             notes.error("git-missing", "git is not installed on this machine, and repo is a local path")
         else:
             notes.note("git-missing", f"git is not installed on this machine: {_LATER}")
+    if notes.recognition and job.engine == "auto" and notes.recognition.engine in CARRIED_ENGINES:
+        found = replace(found, engine=notes.recognition.engine)  # the template must carry it
     return found, Findings(
         problems=tuple(notes.problems), branch=notes.branch, age=notes.age, recognition=notes.recognition,
         stand_in=notes.stand_in,

@@ -6,7 +6,9 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cloud.by_hand import create_line, stack_name
 from cloud.git.entrypoint import ENGINE_NAMES
+from cloud.model import EVERYBODY
 from cloud.request.profiles import FLAVORS
 
 if TYPE_CHECKING:
@@ -32,12 +34,16 @@ class Made:
     """The template, read again."""
     out: str
     """Where it went; `-` for stdout."""
+    is_published: bool = False
+    """Whether it is for everybody, and the cluster without what is its author's alone."""
+    left_out: tuple[Problem, ...] = ()
+    """What a published template has not, or should not have."""
 
 
 def rows(made: Made) -> Iterator[tuple[str, str]]:
     """Yield (label, text) lines for a person."""
-    yield "commit", _commit(made.cluster, made.findings)
-    yield "engine", _engine(made.cluster, made.findings)
+    yield "commit", _not_pinned(made) if made.is_published else commit_of(made.cluster, made.findings)
+    yield "engine", engine_of(made.cluster, made.findings)
     for problem in made.problems:
         if problem.level == "note" and problem in made.plan.problems:
             continue  # the defaults' own notes: `check` shows them
@@ -45,7 +51,7 @@ def rows(made: Made) -> Iterator[tuple[str, str]]:
         if problem.fix:
             yield "", f"fix: {problem.fix}"
     yield "cluster", _machines(made.cluster)
-    if made.cluster.network.ssh_cidr == "0.0.0.0/0":
+    if made.cluster.network.ssh_cidr == EVERYBODY:
         yield "open", "port 22 of the master to the whole internet; narrow it with --ssh-cidr"
     yield "size", _size(made.plan)
 
@@ -57,9 +63,12 @@ def next_steps(made: Made, program: str) -> Iterator[tuple[str, str]]:
     yield "try it here", f"{program} rehearse {file}" + (f" --source {shlex.quote(source)}" if source else "")
     if made.cluster.job.is_local:
         yield "run it", "only here: no machine of a cloud can reach a local path; git push it first"
+    elif made.is_published:
+        yield "give it", f"{file}, to anybody with Horizon: Orchestration > Stacks > Launch Stack"
     else:
-        yield "run it", "upload it in Horizon: Orchestration > Stacks"
-        yield "", f"or  openstack stack create -t {file} NAME"
+        yield "run it", f"{program} up {file}"
+        yield "", f"or  {create_line(made.out, stack_name(made.plan), {}, anyway={})}"
+        yield "", "or  upload it in Horizon: Orchestration > Stacks"
 
 
 def document(made: Made) -> dict[str, Any]:
@@ -75,11 +84,12 @@ def document(made: Made) -> dict[str, Any]:
         "schema": 1, "exit_code": 0, "path": made.out if is_file else None,
         "repo": job.repo, "ref": job.ref, "commit": job.commit, "workers": made.cluster.workers,
         "engine": engine, "bytes": len(made.plan.text.encode()), "sizes": made.plan.sizes,
-        "problems": [problem.as_json() for problem in made.problems],
+        "problems": [problem.as_json() for problem in (*made.left_out, *made.problems)],
     } | ({} if is_file else {"template": made.plan.text})  # fmt: skip
 
 
-def _commit(cluster: Cluster, findings: Findings) -> str:
+def commit_of(cluster: Cluster, findings: Findings) -> str:
+    """What will be trained, and how old it is."""
     if not cluster.job.commit and cluster.job.is_local:
         return "none: the directory is not in git"
     if not cluster.job.commit:
@@ -89,10 +99,15 @@ def _commit(cluster: Cluster, findings: Findings) -> str:
     return f"{cluster.job.commit[:7]} ({told})" if told else cluster.job.commit[:7]
 
 
-def _engine(cluster: Cluster, findings: Findings) -> str:
+def _not_pinned(made: Made) -> str:
+    return f"not pinned: {made.cluster.job.ref or 'the default branch'}, as it is when a stack is made"
+
+
+def engine_of(cluster: Cluster, findings: Findings) -> str:
+    """What trains, and how that is known."""
     found = findings.recognition
     asked = cluster.job.engine
-    if asked != "auto":
+    if asked != "auto" and not (found and found.engine == asked):
         return f"{ENGINE_NAMES[asked]}, as asked"
     if not found:
         return "read from the entrypoint when the machines boot"

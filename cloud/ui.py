@@ -11,9 +11,10 @@ import json
 import os
 import shutil
 import sys
-import textwrap
 import traceback
 from typing import TYPE_CHECKING, Any, TextIO
+
+from cloud import paragraph
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -84,6 +85,10 @@ class Ui:
         """One line of progress on stderr; nothing with --quiet."""
         if not self.is_quiet:
             print(_printable(text), file=self._stderr, flush=True)
+
+    def whisper(self, text: str, *, elsewhere: str) -> None:
+        """A line with a secret, for a terminal alone; where stderr may become a file, `elsewhere`."""
+        self.say(text if self._stderr.isatty() else elsewhere)
 
     def explain(self, text: str) -> None:
         """Say why an answer is asked for again, below the question."""
@@ -196,12 +201,11 @@ class Ui:
         return lines
 
     def _wrapped(self, text: str, file: TextIO, indent: int) -> list[str]:
-        """Lines that fit the terminal; one line elsewhere, for grep."""
+        """Lines that fit the terminal, commands whole; one line elsewhere, for grep."""
         if not file.isatty():
             return [text]
         columns = min(shutil.get_terminal_size().columns, MAX_COLUMNS) - indent
-        wrapped = textwrap.wrap(text, max(columns, 20), break_long_words=False, break_on_hyphens=False)
-        return wrapped or [""]
+        return paragraph.wrapped(text, columns, self.program)
 
     def _painted(self, text: str, colour: str, file: TextIO) -> str:
         if not file.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":

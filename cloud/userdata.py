@@ -16,13 +16,16 @@ from cloud.template import archive, kept
 
 JOB_TOKEN = "@@JOB@@"  # noqa: S105  # a place, not a secret
 MAX_USER_DATA_BYTES = 49_149  # 65,535 base64 characters, nova's servers schema; more makes stacks undeletable
-MAX_BODY_BYTES = 45_200  # leaves 3,949 for the job; at worst it takes 3,910, 800 of them the signal's
+MAX_BODY_BYTES = 45_180  # leaves 3,969 for the job; at worst it takes 3,963, 800 of them the signal's
 _ARCHIVE = re.compile(r"<<'HOTRUN_NODE'\n(.*?)\nHOTRUN_NODE\n", re.DOTALL)
 _SHA256 = re.compile(r"^program_sha256=([0-9a-f]{64})$", re.MULTILINE)
 
 
 def boot_text(packed: kept.Packed | None = None) -> str:
-    """Return the boot script of every machine, `JOB_TOKEN` in the job's place; `packed`: another program."""
+    """Return the boot script of every machine, `JOB_TOKEN` in the job's place.
+
+    `packed`: the node program with other parts than the usual ones, or another one.
+    """
     packed = packed or kept.packed()
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
@@ -33,7 +36,7 @@ def boot_text(packed: kept.Packed | None = None) -> str:
     environment.filters["unquoted"] = _unquoted
     script = environment.from_string(assets.BOOT_SCRIPT.read_text(encoding="utf-8"))
     return script.render(
-        sha256=packed.sha256, unpack=archive.decoder(), archive=packed.lines, token=JOB_TOKEN,
+        sha256=packed.sha256, unpack=packed.decoder, archive=packed.lines, token=JOB_TOKEN,
     )  # fmt: skip
 
 
@@ -46,10 +49,13 @@ def _heredoc(line: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    """Return what stands between two single quotes of the shell; ValueError for a text that has one."""
+    """Return Python text for between two single quotes of the shell; ValueError for a text that has one.
+
+    Where Horizon would change two characters, they stand in two literals, one behind the other.
+    """
     if "'" in text:
         raise ValueError("the decoder has a single quote, which would end it in the boot script")
-    return text
+    return re.sub(archive.CHANGED_BY_HORIZON, '""', text)
 
 
 def program_sha256(boot: str) -> str:
@@ -69,10 +75,19 @@ def node_program(boot: str) -> dict[str, bytes]:
 
     Raises ValueError with one sentence when the archive is missing, damaged or not the one that was packed.
     """
+    return kept.files(*_program(boot))
+
+
+def require_node_program(boot: str) -> None:
+    """Raise ValueError as `node_program` does, without unpacking where that need not be."""
+    kept.require(*_program(boot))
+
+
+def _program(boot: str) -> tuple[str, str]:
     packed, expected = program_text(boot), program_sha256(boot)
     if not packed or not expected:
         raise ValueError("the boot script has lost the node program or its SHA-256")
-    return kept.files(packed, expected)
+    return packed, expected
 
 
 def with_job(boot: str, job: str) -> str:

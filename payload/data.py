@@ -6,16 +6,15 @@ and becomes floats where it is used. N images, C channels, H x W pixels.
 
 from __future__ import annotations
 
-import math
 import mmap
 import os
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from fetch import Files, fetch
+from sources import idx
 from sources.files import DataError
 from torch import Tensor
 
@@ -157,21 +156,8 @@ def read(images: Path, labels: Path, spec: Spec) -> Table:
 
 
 def map_idx(path: Path) -> tuple[mmap.mmap, Tensor]:
-    """Map an IDX file of bytes: the mapping, and it as uint8 of the shape in its header. Raises DataError.
-
-    Format: 0, 0, type 8, number of dimensions; the dimensions as 32-bit integers, big end first; the bytes.
-    """
-    with path.open("rb") as file:
-        start = file.read(4)
-        dimensions = start[3] if len(start) == 4 else 0
-        rest = file.read(4 * dimensions)
-    if start[:3] != b"\0\0\x08" or not 1 <= dimensions <= 4 or len(rest) != 4 * dimensions:
-        raise DataError(f"{path} is not an IDX file of bytes")
-    shape, offset = struct.unpack(f">{dimensions}I", rest), 4 + len(rest)
-    if path.stat().st_size != offset + math.prod(shape):
-        raise DataError(
-            f"{path} has {path.stat().st_size:,} bytes, its header says {offset + math.prod(shape):,}"
-        )
+    """Map an IDX file of bytes: the mapping, and it as uint8 of the shape in its header. Raises DataError."""
+    shape, offset = idx.layout(path)
     with path.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)  # shared pages, as nobody writes
     return mapped, torch.frombuffer(mapped, dtype=torch.uint8)[offset:].view(shape)

@@ -22,6 +22,7 @@ import time
 
 STARTED = time.perf_counter()
 
+import os
 import signal
 
 signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules are imported: no traceback
@@ -35,9 +36,9 @@ from typing import TYPE_CHECKING, Any
 from lit import lean  # noqa: F401  # isort: skip  # before Lightning
 import torch
 from data import SPECS
+from flags import default_resume
 from keep.checkpoints import read
 from keep.every import checkpoint_every
-from keep.resume import default
 from keep.weights import load_weights
 from lit.classifier import Classifier
 from lit.images import Images
@@ -48,8 +49,9 @@ from ranks.exact import from_rank_0
 from ranks.launch import leaving
 from recipe import ChoiceError, check, one_thread_if_small, precision_of, recipe_of
 from show.ending import exit_codes
-from show.outcome import Training, finish, write_predictions
+from show.outcome import finish, write_predictions
 from show.report import run_directory
+from show.result import Training
 
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer
@@ -75,7 +77,7 @@ class Program(LightningCLI):  # type: ignore[misc]  # Lightning has no types
         """Ours beside --model, --data and --trainer."""
         parser.link_arguments("data.name", "model.data")
         add = parser.add_argument
-        add("--resume", default=default(), metavar="auto|PATH|never",
+        add("--resume", default=default_resume(), metavar="auto|PATH|never",
             help="auto: go on from the newest complete checkpoint, if there is one")  # fmt: skip
         add(
             "--checkpoint-every",
@@ -189,6 +191,8 @@ def main(arguments: list[str]) -> None:
         logging.getLogger(talkative).setLevel(logging.WARNING)
     # NOTE: Lightning 2.6 asks torch 2.15 for LeafSpec, every rank says so; can go with the next Lightning.
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+    if "SLURM_JOB_ID" not in os.environ:  # a computer may have Slurm's programs and be no cluster
+        warnings.filterwarnings("ignore", message=r"The `srun` command is available")
     with exit_codes():
         Program(
             Classifier,

@@ -15,7 +15,6 @@ import io
 import json
 import logging
 import math
-import struct
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -24,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from show.report import COLUMNS
-from sources.files import replace
+from sources import idx
+from sources.files import DataError, replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +78,7 @@ def draw(
     `images` is an IDX file of the test images, `classes` their names, `title` what was trained on what, by
     default from result.json. Raises PictureError, and OSError where a picture can't be written.
     """
-    figures = _figures()
+    figures = drawing()
     result = read_result(run_dir / "result.json")
     title = title or " on ".join(str(result[key]) for key in ("net", "data") if key in result)
     epochs, found = read_epochs(run_dir / "metrics.csv"), read_predictions(run_dir / "predictions.csv")
@@ -103,7 +103,7 @@ def draw(
     return [run_dir / name for name in drawn], left_out
 
 
-def _figures() -> Any:
+def drawing() -> Any:
     """The module that draws, with matplotlib. Raises PictureError where that is not installed."""
     # Where it can't write below HOME it takes a temporary directory, as it should, and warns of it, as nobody
     # needs; MPLCONFIGDIR is its variable for another one.
@@ -167,19 +167,15 @@ def read_images(path: Path, found: Predicted) -> NDArray[np.uint8]:
             raise PictureError(f"{path} has {len(there)} files t10k-images-idx?-ubyte; --images names one")
         path = there[0]
     try:
-        with path.open("rb") as file:
-            magic, *shape = struct.unpack(">5I", file.read(20))
-        ndim = {2051: 3, 2052: 4}.get(magic, 0)
-        is_whole = ndim > 0 and path.stat().st_size == 4 + 4 * ndim + math.prod(shape[:ndim])
-    except (OSError, struct.error) as error:
+        images = idx.mapped(path)
+    except (OSError, ValueError, DataError) as error:
         raise PictureError(f"{path} is not an IDX file of images: {error}") from error
-    if not is_whole:
-        raise PictureError(f"{path} is not an IDX file of images, or is not whole")
-    if found.index.max() >= shape[0] or (ndim == 4 and shape[1] not in {1, 3}):
-        raise PictureError(
-            f"{path}: {' x '.join(map(str, shape[:ndim]))} are not the images of predictions.csv"
-        )
-    return np.memmap(path, np.uint8, mode="r", offset=4 + 4 * ndim, shape=tuple(shape[:ndim]))
+    shape = images.shape
+    if images.ndim < 3:
+        raise PictureError(f"{path} is not an IDX file of images: {images.ndim} dimensions")
+    if found.index.max() >= len(images) or (images.ndim == 4 and shape[1] not in {1, 3}):
+        raise PictureError(f"{path}: {' x '.join(map(str, shape))} are not the images of predictions.csv")
+    return images
 
 
 def _main() -> int | str:

@@ -11,13 +11,15 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import torch
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # of Lightning's; weights are fp32 in all of them
 BETAS = (0.9, 0.99)  # of Adam; 0.999 is too slow to forget for a few hundred steps
+BACKENDS = {
+    "gloo": "there is no GPU for every rank; gloo adds gradients up between CPUs",
+    "nccl": "every rank has a GPU; NCCL adds gradients up between them",
+}
 SHARED = "a second thread gains 15 % on an idle machine and costs 75 % of the speed on a busy one"
 
 
@@ -99,6 +101,8 @@ def one_thread_if_small(recipe: Recipe, device: str) -> dict[str, str]:
     """Let a small net take one thread, here and in ranks started from here, unless told otherwise: why."""
     if not recipe.is_small or device.startswith(("cuda", "gpu")) or "OMP_NUM_THREADS" in os.environ:
         return {}
+    import torch  # here, as payload/tensorflow_mwms.py has none
+
     os.environ["OMP_NUM_THREADS"] = "1"  # Lightning, and ranks that are started from here, look there
     torch.set_num_threads(1)
     return {"1 thread": SHARED}
@@ -108,6 +112,8 @@ def precision_of(recipe: Recipe, device: str) -> tuple[str, str]:
     """Lightning's precision on this machine (`device` cpu or cuda), and why."""
     if recipe.is_small:
         return "32-true", "steps of this net are too short for bf16 to gain"
+    import torch
+
     if device == "cuda":
         name, able = "the GPU", torch.cuda.is_bf16_supported(including_emulation=False)
     else:
@@ -191,5 +197,6 @@ class Run:
             *(["shares by measured speed"] if self.balance == "measured" else []),
             f"{self.validation:,} images held out",
         ]  # fmt: skip
-        reasons = "".join(f"\n  {name:12} {reason}" for name, reason in self.reasons.items())
+        why = {self.backend: BACKENDS[self.backend]} if self.backend in BACKENDS else {}
+        reasons = "".join(f"\n  {name:12} {reason}" for name, reason in (why | self.reasons).items())
         return "  ".join(parts) + reasons

@@ -3,6 +3,7 @@ r"""Train a small net on images with plain torch and DistributedDataParallel: wh
     python payload/torch_ddp.py                                       one process, the default net
     python payload/torch_ddp.py --world-size 2 --net mlp-512          two ranks of this machine by itself
     torchrun --nnodes N --nproc-per-node K … payload/torch_ddp.py     a launcher's ranks, on many machines
+    srun python payload/torch_ddp.py                                  the tasks of a Slurm job's step
 
 Same nets, data, order of the images, schedule, predictions and files as main.py, and from the same seed the
 same training, to the bit. What it reaches, and how fast: docs/payload.md. Read `train`, then `train_epoch`.
@@ -38,11 +39,14 @@ from ranks import local_sgd, order
 from ranks.exact import backend, broadcast_buffers, from_rank_0, raise_together
 from ranks.launch import join, launch, leaving, rank_of, ranks_on_this_node, world_of
 from ranks.settle import settle
+from ranks.slurm import adopt
 from ranks.tally import Score, Tally
 from recipe import BETAS, Run, one_thread_if_small, precision_of, recipe_of, scaled_lr, schedule
 from show.ending import exit_codes
-from show.outcome import Training, checkpoints_of, directory_of, finish, row, write_predictions
+from show.outcome import finish, row, write_predictions
+from show.place import checkpoints_of, directory_of
 from show.report import Journal, ReportError, progress, run_directory
+from show.result import Training
 from sources.files import DataError
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -196,14 +200,11 @@ def resolve(options: argparse.Namespace, device: torch.device) -> Run:
     """What was asked for, completed by the net's recipe. Raises ChoiceError."""
     recipe, world = recipe_of(options.net), world_of()
     precision, reason = precision_of(recipe, device.type)
-    batch_size = recipe.batch_size if options.batch_size is None else options.batch_size
-    epochs = recipe.epochs if options.epochs is None else options.epochs
-    lr = recipe.lr if options.lr is None else options.lr
-    lr = scaled_lr(lr, recipe.batch_size, batch_size * options.accumulate * world)
+    lr = scaled_lr(options.lr, recipe.batch_size, options.batch_size * options.accumulate * world)
     return Run(
         trainer="torch", net=options.net, data=options.data, validation=options.validation, seed=options.seed,
-        epochs=epochs, world=world, batch_size=batch_size, accumulate=options.accumulate, lr=lr,
-        weight_decay=recipe.weight_decay, precision=options.precision or precision, device=str(device),
+        epochs=options.epochs, world=world, batch_size=options.batch_size, accumulate=options.accumulate,
+        lr=lr, weight_decay=recipe.weight_decay, precision=options.precision or precision, device=str(device),
         local_sgd=options.local_sgd, threads=torch.get_num_threads(), backend=backend(),
         reasons={**options.reasons, **({} if options.precision else {"precision": reason})},
     )  # fmt: skip
@@ -212,6 +213,7 @@ def resolve(options: argparse.Namespace, device: torch.device) -> Run:
 def main(arguments: list[str]) -> int:
     """Launch ranks, or be one; an exit code."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    adopt(os.environ)
     options = options_of(arguments)
     options.reasons = one_thread_if_small(recipe_of(options.net), options.device)
     if options.world_size > 1 and "RANK" not in os.environ:

@@ -12,8 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAY_START_PROCESSES = {"process", "rehearsal", "payload", "heat"}
-MAY_USE_THE_NETWORK = {"network", "rehearsal", "payload", "heat"}
+MAY_START_PROCESSES = {"process", "rehearsal", "payload", "heat", "openstack"}
+MAY_USE_THE_NETWORK = {"network", "rehearsal", "payload", "heat", "openstack"}
 
 
 @pytest.fixture(autouse=True)

@@ -26,11 +26,34 @@ LEVELS = {  # name -> (folders, environment, what it is)
     "heat": (("heat",), "heat", "the real Heat engine, in process"),
     "node": (("node",), "test", "the node program"),
     "payload": (("payload",), "test", "training for real"),
+    "ssh": (("ssh",), "test", "machines asked and fetched from over a real sshd"),
     "prove": (("prove",), "test", "other launchers under hotrun prove"),
     "rehearse": (("rehearse",), "test", "templates rehearsed for real"),
+    "ray": (("engines/ray",), "ray", "Ray, and templates rehearsed with it"),
+    "tensorflow": (("engines/tensorflow",), "tensorflow", "TensorFlow, and templates rehearsed with it"),
+    "browser": (("browser",), "openstack", "this program's own pages, by a browser"),
+    "slurm": (("slurm",), "test", "job scripts on a real Slurm, raised for them"),
     "faults": (("faults",), "test", "rehearsals in which something goes wrong"),
+    "openstack": (("openstack",), "openstack", "a real OpenStack, raised for it where none is up"),
+    "alone": (("openstack",), "openstack", "the same, when its services are stopped, or measured"),
+    "horizon": (("horizon",), "openstack", "its dashboard, by a browser"),
 }
-BY_NAME = {"faults"}  # ten minutes: run when it is named
+BY_NAME = {
+    "browser",
+    "ray",
+    "tensorflow",
+    "slurm",
+    "faults",
+    "openstack",
+    "alone",
+    "horizon",
+}  # long, or with Debian's packages: run when named
+_IN_THE_LAB = ("-m", "tests.openstack.lab", "run", "--")
+AROUND = {"openstack": _IN_THE_LAB, "alone": _IN_THE_LAB, "horizon": ("-m", "tests.horizon")}  # starts pytest
+FLAGS = {  # of a level's pytest: tests of a cloud wait more than they work, so two run at a time
+    "openstack": ("-n", "2", "--dist", "loadgroup", "-m", "not alone"),
+    "alone": ("-m", "alone"),
+}
 MISLEADING = {"PYTHONPATH", "PYTHONHOME", "PYTEST_ADDOPTS"}
 COUNTED = ("passed", "failed", "errors", "skipped")
 
@@ -87,7 +110,18 @@ def run(level: str, pythons: dict[str, str], arguments: list[str]) -> Outcome:
     if not paths:
         print("no tests yet")
         return Outcome(level=level, counts={}, seconds=0.0, exit_code=0, skips=())
-    command = [python, "-m", "pytest", "-q", f"--junitxml={report}", *paths, *arguments]
+    around = [python, *AROUND[level]] if level in AROUND else []
+    command = [
+        *around,
+        python,
+        "-m",
+        "pytest",
+        "-q",
+        f"--junitxml={report}",
+        *paths,
+        *FLAGS.get(level, ()),
+        *arguments,
+    ]
     code = subprocess.run(command, cwd=ROOT, env=clean_environment(python), check=False).returncode
     counts, skips = read(report)
     return Outcome(level=level, counts=counts, seconds=time.monotonic() - began, exit_code=code, skips=skips)

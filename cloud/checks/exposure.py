@@ -6,6 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from cloud.errors import Problem, ProblemsFound
+from cloud.model import EVERYBODY
 from cloud.request import addresses, rules
 from cloud.resolve import Reference, security_rules, workers
 from cloud.template.parameters import has_credentials, redacted
@@ -41,13 +42,13 @@ def _ports(template: Template, values: Values) -> Iterator[Problem]:
                 "the machines trust whoever reaches them, so only SSH may be open",
                 fix="remove the rule and reach the port through ssh -L",
             )
-    if rules and values.get("ssh_cidr") == "0.0.0.0/0" and values.get("external_network"):
+    if rules and values.get("ssh_cidr") == EVERYBODY and values.get("external_network"):
         yield Problem(
             code="ssh-open",
             level="note",
             where=template.where("parameters", "ssh_cidr", "default"),
             what="ssh_cidr is 0.0.0.0/0, so the whole internet may try to log in (keys only)",
-            fix="--ssh-cidr with the range of your own network",
+            fix="--parameter ssh_cidr=RANGE with that of your own network, or generate with --ssh-cidr",
         )
 
 

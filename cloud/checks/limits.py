@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cloud.template.document import Path, Template
 
 MAX_TEMPLATE_BYTES = 524_288  # Heat's max_template_size
-LARGE_TEMPLATE_BYTES = 65_536  # our own: what a person still uploads and reads
+LARGE_TEMPLATE_BYTES = 73_728  # our own: what a person still uploads and reads
 _JOB: Path = ("resources", "boot", "properties", "config", "str_replace_strict")
 
 Values = Mapping[str, Any]
@@ -73,7 +73,7 @@ def _boot(template: Template, _: Values) -> Iterator[Problem]:
             what=f"the boot script holds {userdata.JOB_TOKEN} {count} times, not once alone on its line",
         )
     try:
-        userdata.node_program(template.boot)
+        userdata.require_node_program(template.boot)
     except ValueError as error:
         what = f"the boot script would refuse to start: {error}"
         yield Problem(code="node-program-damaged", what=what, where=where, fix="generate the template again")

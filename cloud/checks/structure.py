@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cloud.checks import references
 from cloud.errors import Problem
 from cloud.template.document import OURS, Path, Template, near_miss
-from cloud.template.form import MAX_LABEL_CHARACTERS
+from cloud.template.form import KEY_PAIR, MAX_LABEL_CHARACTERS
 from cloud.template.parameters import TYPES
 
 if TYPE_CHECKING:
@@ -145,12 +145,12 @@ def _constraint(template: Template, name: str, constraint: object, path: Path) -
         yield _shape(template, path, f"one of {', '.join(CONSTRAINTS[:-1])}")
         return
     custom, pattern = constraint.get("custom_constraint"), constraint.get("allowed_pattern")
-    if custom not in (None, "nova.keypair"):
+    if custom not in (None, KEY_PAIR):
         yield Problem(
             code="custom-constraint",
             where=template.where(*path),
             what=f"{name} has the constraint {custom}, for which the dashboard shows an empty or wrong list",
-            fix="use allowed_pattern or length; nova.keypair alone works in the form",
+            fix=f"use allowed_pattern or length; {KEY_PAIR} alone works in the form",
         )
     if pattern is not None:
         try:

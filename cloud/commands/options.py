@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any, TypeVar
 
 import click
 
+from cloud import paragraph
 from cloud.errors import Problem, RequestError
 from cloud.request.settings import SETTINGS, Setting
-from cloud.ui import Ui
+from cloud.ui import MAX_COLUMNS, Ui
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,6 +67,14 @@ def setting_options(function: F) -> F:
 def make_ui(*, quiet: bool = False, as_json: bool = False) -> Ui:
     """Return the Ui of this command, which knows the name the program was called by."""
     return Ui(is_quiet=quiet, is_json=as_json, program=str(click.get_current_context().find_root().info_name))
+
+
+def show_page(text: str, ui: Ui) -> None:
+    """Print a page of sentences and commands, at a terminal as wide as that is."""
+    if sys.stdout.isatty():
+        columns = min(shutil.get_terminal_size().columns, MAX_COLUMNS)
+        text = paragraph.page(text, columns, ui.program)
+    ui.result(text)
 
 
 def read_template(template: str) -> str:

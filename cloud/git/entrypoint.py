@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from cloud.errors import Problem
-from cloud.node.recognise import Recognition, conflicts, reason, recognise
+from cloud.node.recognise import Recognition, conflicts, misfit, reason, recognise
 from cloud.request import rules
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ ENGINE_NAMES = {
     "lightning-cli": "Lightning CLI", "lightning": "Lightning", "torch": "PyTorch", "ray": "Ray",
     "tensorflow": "TensorFlow", "python": "plain Python",
 }  # fmt: skip
-LATER_ENGINES = ("ray", "tensorflow")  # recognised, so that nobody waits for them to fail
 _OTHERS = {  # machines that a setting does not suit
     "accelerator": "machines without a GPU", "strategy": "machines without a GPU",
     "devices": "machines with another number of GPUs", "NCCL_SOCKET_IFNAME": "machines with GPUs",
@@ -150,11 +149,12 @@ def _recognised(
 
 def _engine(job: Job, found: Recognition, path: str, nnodes: int) -> Iterator[Problem]:
     where = f"{found.file}:{found.line}"
-    if found.engine in LATER_ENGINES and job.engine == "auto":
-        name = ENGINE_NAMES[found.engine]
-        what = f"{path} is written for {name} ({found.evidence}), which is not in this version"
-        fix = "name another engine with --engine if the program also runs under torch.distributed"
-        yield Problem(code="engine-not-available", what=what, where=where, fix=fix)
+    if job.engine != "auto" and misfit(job.engine, found.engine):
+        seen = f"{ENGINE_NAMES[found.engine]} ({found.evidence})"
+        what = f"engine is {job.engine}, but {path} is written for {seen}"
+        yield Problem(
+            code="engine-differs", what=what, where=where, fix=f"--engine {found.engine.partition('-')[0]}"
+        )
     elif job.engine not in ("auto", found.engine.removesuffix("-cli")):
         seen = f"{ENGINE_NAMES[found.engine]} ({found.evidence})"
         what = f"engine is {job.engine}, but {path} looks like {seen}"

@@ -9,8 +9,7 @@ it can't find in a version is said, and left alone.
 from __future__ import annotations
 
 import functools
-import importlib.abc
-import importlib.util
+import importlib
 import inspect
 import json
 import os
@@ -55,37 +54,15 @@ def install() -> None:
     if os.environ.get("HOTRUN_ADAPT"):
         _wanted.update(json.loads(os.environ["HOTRUN_ADAPT"]))
         _launched.update((name, os.environ[name]) for name in VARIABLES if name in os.environ)
-        sys.meta_path.insert(0, _Finder())
+        probe = importlib.import_module("hotrun_probe")  # lies beside this one, and puts itself in front
+        sys.meta_path.insert(1, probe.Finder(_PATCHES, _apply))
 
 
-class _Finder(importlib.abc.MetaPathFinder):
-    """Lets the real loader work and patches the module that it made."""
-
-    def __init__(self) -> None:
-        self._busy: set[str] = set()
-
-    def find_spec(self, name, path, target=None):  # type: ignore[no-untyped-def]
-        patch = _PATCHES.get(name)
-        if patch is None or name in self._busy:
-            return None
-        self._busy.add(name)
-        try:
-            spec = importlib.util.find_spec(name)
-        finally:
-            self._busy.discard(name)
-        if spec is None or spec.loader is None:
-            return None
-        execute = spec.loader.exec_module
-
-        def exec_module(module):  # type: ignore[no-untyped-def]
-            execute(module)
-            try:
-                patch(module)
-            except Exception as error:  # noqa: BLE001 - the program goes on as it is
-                _say(f"--adapt finds nothing to overrule in this version of {name} ({error})")
-
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
+def _apply(patch: Callable[[Any], None], module: Any) -> None:
+    try:
+        patch(module)
+    except Exception as error:  # noqa: BLE001 - the program goes on as it is
+        _say(f"--adapt finds nothing to overrule in this version of {module.__name__} ({error})")
 
 
 def _wrap(owner: Any, attribute: str, change: Callable[[dict[str, Any]], None], *names: str) -> None:

@@ -151,10 +151,8 @@ class Replication:
         is_last = False
         while not is_last:
             is_last = self._ended.wait(_LOOK_S)
-            with contextlib.suppress(
-                OSError, MasterLost
-            ):  # it vanished, or the disk is full: the next counts
-                work()
+            with contextlib.suppress(OSError, MasterLost):
+                work()  # where it vanished, or the disk is full, the next one counts
 
     def _hand_on(self) -> None:
         found = newest(_files(self._directories), self._since_ns, time.time())
@@ -178,7 +176,7 @@ class Replication:
     def _take(self) -> None:
         link = self._context.connected()
         facts = link.offered(CHECKPOINT)
-        if facts and not self._keeper.has(facts["number"]):
+        if facts:
             self._keeper.keep(facts, lambda path: link.fetch(CHECKPOINT, path))
 
 
@@ -189,11 +187,8 @@ def resume(context: Context, wanted: dict[str, Any] | None, deadline: float) -> 
     """
     if not wanted:
         return "", False
-    keeper, link, name = (
-        Keeper(context.layout.kept(context.run)),
-        context.connected(),
-        f"resume-{context.attempt}",
-    )
+    keeper, link = Keeper(context.layout.kept(context.run)), context.connected()
+    name = f"resume-{context.attempt}"
     number, rank, holders = wanted["number"], context.identity.rank, wanted["holders"]
     path = keeper.path(number, wanted["name"])
     if rank == holders[0] and len(holders) < context.identity.nnodes:
@@ -216,8 +211,10 @@ def sha256(path: Path) -> str:
 
 
 def _files(directories: list[Path]) -> Iterator[Path]:
-    """Everything in the first directory, only Lightning's *.ckpt below the others."""
+    """Everything in the first directory; where nothing is, Lightning's *.ckpt below the others."""
     for index, top in enumerate(directories):
         for folder, folders, names in os.walk(top):
             folders[:] = [each for each in folders if not each.startswith(".")]
             yield from (Path(folder, name) for name in names if index == 0 or name.endswith(".ckpt"))
+        if index == 0 and any(top.iterdir()):  # the weights among the results are no checkpoint
+            return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import threading
@@ -91,6 +92,10 @@ class Context:
     """What a stage found out for the later ones: commit, engine, python, owner, ranks …"""
     passed: set[str] = field(default_factory=set)
     """Stages that need not be walked through again by this start."""
+    ends_at: float = math.inf
+    """When the program must end, so that results are home before the machine powers off; since 1970."""
+    off_at: float = math.inf
+    """When the machine powers off; since 1970."""
     waited_for: str = ""
     """What the stage said last that it waits for."""
     _last_said: float = 0.0
@@ -98,7 +103,7 @@ class Context:
     @property
     def own_directory(self) -> Path:
         """What this node itself produces: proof and results, before they go to the master."""
-        return self.layout.state / "runs" / self.run / f"{self.attempt}-here"
+        return self.layout.here(self.run, self.attempt)
 
     @property
     def program_directory(self) -> Path:

@@ -40,11 +40,14 @@ class Coordinator:
         on_gate: Callable[[dict[str, Any] | None], None] | None,
         on_attempt: Callable[[], None] = lambda: None,
         ends_at: float = math.inf,
+        rerun: int = 0,
     ) -> None:
         self.gang, self.store = gang, store
         self.over = threading.Event()
         self.changed = threading.Condition(threading.RLock())
         self._welcome, self._on_gate, self._on_attempt, self._ends_at = welcome, on_gate, on_attempt, ends_at
+        self.door = f"/link{rerun}"  # where nodes of this very run open their links; empty: nowhere
+        self.is_urgent = False  # another run waits
         self._secret = secret.encode()
         self._writers: dict[int, Callable[[dict[str, Any]], None]] = {}
         self._told: dict[str, dict[str, Any]] = {}
@@ -61,6 +64,7 @@ class Coordinator:
 
     def stop(self) -> None:
         """Serve nothing more."""
+        self.door = ""
         self._ended.set()
         self._server.shutdown()
         self._server.server_close()
@@ -86,11 +90,22 @@ class Coordinator:
                 waiting = [
                     each.name
                     for each in self.gang.members
-                    if not (each.said_bye or each.lost) and passed_s < (timeout_s if each.heard else late_s)
+                    if not (each.said_bye or each.lost)
+                    and passed_s < (timeout_s if each.heard or self.is_urgent else late_s)
                 ]
                 if not waiting:
                     return [each.name for each in self.gang.members if not (each.said_bye or each.lost)]
                 self.changed.wait(_TICK_S)
+
+    def resize(self, nnodes: int) -> None:
+        """There are to be `nnodes` machines from now on."""
+        with self.changed:
+            self.gang.resize(nnodes, time.monotonic())
+
+    def wait_for_leaving(self, timeout_s: float) -> None:
+        """Wait until all other nodes have closed their links, to start anew."""
+        with self.changed:
+            self.changed.wait_for(lambda: not self._writers.keys() - {0}, timeout_s)
 
     def wait_for_gate(self, timeout_s: float) -> None:
         """Wait until the gate's decision was told, so that the result does not overtake it."""
@@ -153,9 +168,14 @@ class Coordinator:
     def _advance(self) -> None:
         """Tell the nodes what followed from the last report. Called with the lock held."""
         gang = self.gang
+        if not self.door:
+            self.changed.notify_all()
+            return
         if gang.verdict and gang.may_pass():
             self.tell("stop", verdict=gang.verdict, again=True)
             gang.begin_again(time.monotonic())
+            if gang.memory.anew:
+                self.door = ""
             self._told.clear()
             self._on_attempt()
         elif gang.verdict and "stop" not in self._told:

@@ -24,6 +24,13 @@ class StageFailed(Exception):
         super().__init__(what)
         self.problem = problem(code, what, **fields)
 
+    @classmethod
+    def of(cls, found: dict[str, Any]) -> StageFailed:
+        """The failure that a problem is."""
+        failure = cls(found["code"], found["what"])
+        failure.problem = found
+        return failure
+
 
 class Stopped(Exception):
     """The attempt has ended: a node failed, and `verdict` is its problem. `again`: another one follows."""
@@ -35,6 +42,10 @@ class Stopped(Exception):
 
 class MasterLost(Exception):
     """The connection to the master's coordinator ended or fell silent."""
+
+
+class Anew(BaseException):
+    """The node program starts itself again: the metadata name another run, or other machines."""
 
 
 class Ended(BaseException):

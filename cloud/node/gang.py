@@ -14,13 +14,15 @@ from __future__ import annotations
 from typing import Any
 
 from . import gate
+from .console import node_rank
 from .failure import problem
-from .member import Member, Memory
+from .member import RESIZED, Member, Memory, newest_held
 
 SILENCE_S = 10.0  # heartbeats come every second
 PEER_WAIT_S = 12.0  # longer than SILENCE_S: a silent culprit is named before its victims
 COLLECT_S = 900.0  # for logs and results to arrive after the end
 LOOK_S = 60.0  # for machines to try each other
+RESIZE_S = 300.0  # for a checkpoint before the cluster changes its size
 
 
 class Gang:
@@ -41,6 +43,7 @@ class Gang:
         self._restarts, self._rejoin_s = restarts, rejoin_s
         self._until = gather_until
         self._peer_failure: tuple[float, dict[str, Any]] | None = None
+        self._resize: tuple[int, float, int] | None = None  # machines, since when, checkpoint then
 
     @property
     def may_recover(self) -> bool:
@@ -58,7 +61,7 @@ class Gang:
         if kind == "hello":
             self._hello(member, message, now)
         elif kind == "collected":  # a node that goes on says neither of these, whatever it has heard
-            member.collected = True
+            member.collected, member.left = True, message.get("left", "")
         elif kind == "bye":
             member.said_bye = True
         if message.get("attempt", self.memory.attempt) != self.memory.attempt:
@@ -82,6 +85,9 @@ class Gang:
         if member.said_bye or member.lost:
             return
         member.lost, member.lost_how = now, how
+        if self._resize and rank >= self._resize[0] and self.phase == "train":
+            self._resize = (self._resize[0], -RESIZE_S, 0)  # it goes: no checkpoint can come any more
+            return
         if self.phase == "gather" and self._restarts:  # `tick` has its deadline
             member.facts = {}  # it says anew what it has
         elif self.phase != "collect" or not member.collected:
@@ -97,6 +103,7 @@ class Gang:
                 self._fail(
                     member, {**found, "what": f"{found['what']}; it did not come back"}, now, final=True
                 )
+        self._judge_size(now)
         if self._peer_failure and now - self._peer_failure[0] > PEER_WAIT_S:
             self._decide(self._peer_failure[1], now)
         if self.phase in ("gather", "look") and now > self._until:
@@ -114,6 +121,13 @@ class Gang:
             member.facts, member.unreachable, member.exited, member.stages = {}, None, False, {}
             member.collected = False
         self.verdict, self.phase, self._until = None, "gather", now + self._rejoin_s
+
+    def resize(self, nnodes: int, now: float) -> None:
+        """There are to be `nnodes` machines: after the next checkpoint all start anew."""
+        if nnodes == len(self.members):
+            self._resize = None
+        elif not self._resize or nnodes != self._resize[0]:
+            self._resize = (nnodes, now, self.memory.newest)
 
     def end(self, verdict: dict[str, Any], now: float) -> None:
         """Fail the run before it begins."""
@@ -134,7 +148,7 @@ class Gang:
         return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
     def _hello(self, member: Member, message: dict[str, Any], now: float) -> None:
-        member.address = message["address"]
+        member.address, member.host_key = message["address"], message.get("host_key", "")
         if self.phase == "gather":
             member.facts = {}
         elif self.phase in ("look", "train") and member.facts:
@@ -171,6 +185,19 @@ class Gang:
         if self.phase in ("gather", "look", "train"):
             self._collect(now)
 
+    def _judge_size(self, now: float) -> None:
+        if not self._resize or self.verdict or self.phase not in ("gather", "look", "train"):
+            return
+        nnodes, since, newest = self._resize
+        if self.phase == "train" and self.memory.newest <= newest and now - since < RESIZE_S:
+            return
+        lost = self.memory.recoveries[-1:]
+        if self.phase == "gather" and lost and lost[0]["code"] == "node-lost":
+            self.memory.used -= node_rank(lost[0]["node"]) >= nnodes  # taken away, not lost: it costs nothing
+        what = f"{nnodes - 1} workers instead of {len(self.members) - 1}"
+        self._peer_failure = self._resize = None
+        self.verdict = {**problem(RESIZED, what), "node": "master", "stage": "train", "again": True}
+
     def _collect(self, now: float) -> None:
         self.phase, self._until = "collect", now + COLLECT_S
 
@@ -201,20 +228,14 @@ class Gang:
     def _go(self) -> None:
         """All may train: from the newest checkpoint that any node holds whole."""
         self.phase, memory = "train", self.memory
-        memory.has_begun = True
-        held = [
-            (number, name, sha256, member.rank)
-            for member in self.members
-            for name, number, sha256 in member.held
-        ]
-        if held:
-            number, name, sha256, _ = max(held)
-            holders = [rank for each, _, other, rank in held if (each, other) == (number, sha256)]
-            self.resume = {"name": name, "number": number, "sha256": sha256, "holders": sorted(holders)}
+        memory.has_begun, memory.anew = True, False
+        self.resume = newest_held(self.members)
+        if self.resume:
+            number = self.resume["number"]
             if number > memory.newest:  # made before the last failure, but not handed on by then
                 memory.used, memory.newest = min(memory.used, 1), number
             for recovery in memory.recoveries[-1:]:
-                recovery["resumed"] = name
+                recovery["resumed"] = self.resume["name"]
 
     def _miss(self, now: float) -> None:
         if self.phase == "look":

@@ -31,6 +31,11 @@ class Host:
 
     is_rehearsal: bool
 
+    @property
+    def stays(self) -> bool:
+        """Whether this machine stands by after its run; in a rehearsal only where that is asked for."""
+        return not self.is_rehearsal or os.environ.get("HOTRUN_STAYS") == "1"
+
     def missing_packages(self) -> list[str]:
         """OS packages that the stages need and this image lacks."""
         missing = [] if shutil.which("git") else ["git"]
@@ -107,11 +112,6 @@ class Host:
             path.mkdir(parents=True, exist_ok=True)
             subprocess.run(["chown", "-R", "--", f"{USER}:{USER}", str(path)], check=True)
         return Owner(entry.pw_uid, entry.pw_gid, tuple(os.getgrouplist(USER, entry.pw_gid)))
-
-    def disable_unit(self) -> None:
-        """A run that was judged does not start again at the next boot."""
-        if not self.is_rehearsal:
-            _succeeds("systemctl", "disable", "hotrun.service")
 
     def power_off(self) -> str:
         """Power this machine off. It stops work, not billing."""

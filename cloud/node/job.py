@@ -32,6 +32,8 @@ class Job:
     allow_single: str = "no"
     restarts: int = 1
     adapt: str = "no"
+    swap: str = ""
+    share: str = ""
     cidr: str = ""
     boot_timeout_s: int = 3000
     signal: str = ""

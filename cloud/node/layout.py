@@ -21,6 +21,21 @@ class Layout:
         return self.root / "var/lib/hotrun"
 
     @property
+    def born(self) -> Path:
+        """When this machine started first: its server and seconds since 1970."""
+        return self.state / "born"
+
+    @property
+    def judged(self) -> Path:
+        """The newest run that was judged here: how many reruns came before it."""
+        return self.state / "judged"
+
+    @property
+    def untold(self) -> Path:
+        """The newest result's signal while Heat has not taken it."""
+        return self.state / "untold"
+
+    @property
     def tools(self) -> Path:
         """uv's small environment and the gitconfig."""
         return self.root / "opt/hotrun/tools"
@@ -50,9 +65,17 @@ class Layout:
         """Compiled modules of the program's environment, which its own user may not write."""
         return self.state / "bytecode"
 
+    def run(self, run: str) -> Path:
+        """Everything of one run."""
+        return self.state / "runs" / run
+
     def attempt(self, run: str, attempt: int) -> Path:
-        """Everything of one attempt; on the master what is collected, too."""
-        return self.state / "runs" / run / str(attempt)
+        """On the master: what is collected of one attempt."""
+        return self.run(run) / str(attempt)
+
+    def here(self, run: str, attempt: int) -> Path:
+        """What this node itself produces in one attempt: proof and results, before they go to the master."""
+        return self.run(run) / f"{attempt}-here"
 
     @property
     def memory(self) -> Path:
@@ -61,12 +84,12 @@ class Layout:
 
     def checkpoints(self, run: str) -> Path:
         """HOTRUN_CHECKPOINT_DIR of the user's program, for all attempts."""
-        return self.state / "runs" / run / "checkpoints"
+        return self.run(run) / "checkpoints"
 
     def kept(self, run: str) -> Path:
         """This node's copies of the newest checkpoints of rank 0."""
-        return self.state / "runs" / run / "kept"
+        return self.run(run) / "kept"
 
     def checkout(self, run: str) -> Path:
         """The repository as this run uses it, fresh for every run."""
-        return self.state / "runs" / run / "src"
+        return self.run(run) / "src"

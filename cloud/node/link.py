@@ -6,6 +6,7 @@ exit, collected, bye; it hears welcome, beat, published, look, go, stop, final.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import json
@@ -29,12 +30,16 @@ T = TypeVar("T")
 class Refused(Exception):
     """The coordinator answered, and it is not ours: another run's, or another stack's."""
 
+    def __init__(self, what: str, may_pass: bool) -> None:
+        super().__init__(what)
+        self.may_pass = may_pass  # it has no place for this machine yet
+
 
 class Link:
     """An open connection; `close` or a lost master ends it."""
 
     def __init__(self, master: str, port: int, secret: str, hello: dict[str, Any], source: str) -> None:
-        self._endpoint = (master, port)
+        self._endpoint, self._door = (master, port), f"/link{hello.get('rerun', 0)}"
         self._headers = {SECRET_HEADER: secret, RANK_HEADER: str(hello["rank"])}
         self._changed = threading.Condition()
         self._published: dict[str, dict[str, Any]] = {}
@@ -148,12 +153,16 @@ class Link:
     def close(self) -> None:
         """Say nothing more; the coordinator has heard bye."""
         self._closing = True
+        with contextlib.suppress(
+            OSError
+        ):  # the listening thread holds the socket: closing alone ends nothing
+            self._socket.shutdown(socket.SHUT_WR)
         self._socket.close()
 
     def _open(self) -> Any:
         headers = {"Host": "hotrun", "Content-Length": "0", **self._headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        self._socket.sendall(f"POST /link HTTP/1.1\r\n{lines}\r\n".encode())
+        self._socket.sendall(f"POST {self._door} HTTP/1.1\r\n{lines}\r\n".encode())
         stream = self._socket.makefile("rb")
         status = stream.readline().decode("latin-1").split(" ", 2)
         while stream.readline() not in (b"\r\n", b"\n", b""):
@@ -161,21 +170,23 @@ class Link:
         if len(status) < 2 or status[1] != "200":
             stream.close()
             self._socket.close()
+            why = " ".join(status[1:]).strip()
             raise Refused(
-                f"the coordinator at {self._endpoint[0]} refused this machine: {' '.join(status[1:]).strip()}"
+                f"the coordinator at {self._endpoint[0]} refused this machine: {why}", why.startswith("409")
             )
         return stream
 
     def _listen(self) -> None:
         try:
-            for line in self._stream:
-                message = json.loads(line)
-                with self._changed:
-                    if message["t"] == "published":
-                        self._published[message["name"]] = message["facts"]
-                    elif message["t"] != "beat":
-                        self._heard[message["t"]] = message
-                    self._changed.notify_all()
+            with self._stream:
+                for line in self._stream:
+                    message = json.loads(line)
+                    with self._changed:
+                        if message["t"] == "published":
+                            self._published[message["name"]] = message["facts"]
+                        elif message["t"] != "beat":
+                            self._heard[message["t"]] = message
+                        self._changed.notify_all()
             self._lose("the connection ended")
         except (OSError, ValueError) as error:
             self._lose("nothing was heard of it for 10 s" if isinstance(error, TimeoutError) else str(error))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import http.client
 import json
 import os
 import platform
@@ -11,7 +13,6 @@ import socket
 import struct
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any, Callable
 
 from .console import node_name
 
+ODD = (TimeoutError, KeyError, ValueError, TypeError, AttributeError, OverflowError)  # of `identity`
 METADATA_URL = "http://169.254.169.254"  # the link-local address of every OpenStack's metadata service
 _SIOCGIFADDR = 0x8915  # <linux/sockios.h>
 _SIOCGIFMTU = 0x8921
@@ -34,6 +36,12 @@ class Identity:
     """The server's uuid."""
     address: str
     """Private IPv4 address; empty when the metadata does not say."""
+    rerun: int = 0
+    """Counts the runs that were asked for after the first one."""
+    ref: str = ""
+    """What this run trains instead of the job's ref; empty for that one."""
+    args: str = ""
+    """Arguments of this run; empty for the job's, blank for none."""
 
     @property
     def name(self) -> str:
@@ -62,8 +70,30 @@ def identity(base_url: str, deadline: float, waiting: Callable[[str], None]) -> 
     except TimeoutError:
         address = ""
     return Identity(
-        int(meta["hotrun_rank"]), int(meta["hotrun_workers"]) + 1, document.get("uuid", ""), address
-    )
+        int(meta["hotrun_rank"]), int(meta["hotrun_workers"]) + 1, document.get("uuid", ""), address,
+        int(float(meta.get("hotrun_rerun") or 0)), meta.get("hotrun_ref", ""), meta.get("hotrun_args", ""),
+    )  # fmt: skip
+
+
+def glance() -> Identity | None:
+    """Who the metadata say this node is now; None where they don't answer."""
+    try:
+        return identity(metadata_url(), 0.0, lambda _: None)
+    except ODD:
+        return None
+
+
+def metadata_url() -> str:
+    """Where the metadata service answers."""
+    return os.environ.get("HOTRUN_METADATA_URL", METADATA_URL)
+
+
+def host_key(root: Path) -> str:
+    """This machine's public ssh host key without its comment, the best kind that it has; empty without."""
+    for kind in ("ed25519", "ecdsa", "rsa"):
+        with contextlib.suppress(OSError):
+            return " ".join((root / f"etc/ssh/ssh_host_{kind}_key.pub").read_text().split()[:2])
+    return ""
 
 
 def route_address(target: str) -> str:
@@ -113,20 +143,36 @@ def cpus() -> int:
     return int(given) if given.isdigit() and int(given) > 0 else len(os.sched_getaffinity(0))
 
 
-def gpus() -> list[str]:
+def gpus(deadline: float = 0.0, waiting: Callable[[str], None] = lambda _: None) -> list[str]:
     """NVIDIA GPUs by name, as nvidia-smi lists them; none without a working driver.
 
+    Where there is a card, its driver may still be loading: it is waited for until `deadline`.
     As many as CUDA_VISIBLE_DEVICES names where it is set: torch sees no others, nvidia-smi does.
     """
     program, shown = shutil.which("nvidia-smi"), os.environ.get("CUDA_VISIBLE_DEVICES")
-    if not program:
-        return []
+    names = _listed(program) if program else []
+    while program and not names and time.monotonic() < deadline and _has_card():
+        waiting("waiting for nvidia-smi: the driver does not answer yet")
+        time.sleep(_DRIVER_PAUSE_S)
+        names = _listed(program)
+    return names[: sum(each not in ("", "-1") for each in shown.split(","))] if shown else names
+
+
+def _listed(program: str) -> list[str]:
     try:
         listed = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    names = [line for line in listed.stdout.splitlines() if line.startswith("GPU ") and not listed.returncode]
-    return names[: sum(each not in ("", "-1") for each in shown.split(","))] if shown else names
+    return [line for line in listed.stdout.splitlines() if line.startswith("GPU ") and not listed.returncode]
+
+
+def _has_card() -> bool:
+    """Whether an NVIDIA device is on the PCI bus."""
+    return any(path.read_text().strip() == "0x10de" for path in _PCI.glob("*/vendor"))
+
+
+_PCI = Path("/sys/bus/pci/devices")
+_DRIVER_PAUSE_S = 3.0
 
 
 def kind(gpu_names: list[str]) -> str:
@@ -148,7 +194,7 @@ def _get(url: str, deadline: float, waiting: Callable[[str], None]) -> bytes:
         try:
             with urllib.request.urlopen(url, timeout=10) as answer:
                 return bytes(answer.read())
-        except (urllib.error.URLError, OSError) as error:
+        except (OSError, http.client.HTTPException) as error:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{url}: {error}") from error
             waiting(f"waiting for the metadata service ({error})")

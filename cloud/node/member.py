@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Sequence
 
 from .console import node_name
 from .failure import problem
@@ -15,6 +15,8 @@ class Member:
 
     rank: int
     address: str = ""
+    host_key: str = ""
+    """Its public ssh host key, empty for none."""
     stage: str = "boot"
     stages: dict[str, float] = field(default_factory=dict)
     heard: float = 0.0
@@ -27,6 +29,8 @@ class Member:
     """Whom it could not reach and why, once it has tried."""
     exited: bool = False
     collected: bool = False
+    left: str = ""
+    """What of its files it could not bring, and why."""
     said_bye: bool = False
     lost: float = 0.0
     """When it was lost; 0 while it is here."""
@@ -54,6 +58,16 @@ class Member:
         return f"{self.name} ({when})"
 
 
+def newest_held(members: Sequence[Member]) -> dict[str, Any] | None:
+    """The newest checkpoint that any of them holds whole, with the ranks that do."""
+    held = [(number, name, sha256, member.rank) for member in members for name, number, sha256 in member.held]
+    if not held:
+        return None
+    number, name, sha256, _ = max(held)
+    holders = [rank for each, _, other, rank in held if (each, other) == (number, sha256)]
+    return {"name": name, "number": number, "sha256": sha256, "holders": sorted(holders)}
+
+
 @dataclass
 class Memory:
     """What the attempts of a run know of each other; outlives a master that starts again."""
@@ -65,6 +79,8 @@ class Memory:
     """Number of the newest checkpoint when the last attempt began."""
     error: str = ""
     """The exception with which the attempt before failed."""
+    anew: bool = False
+    """Whether all machines start their node programs anew: there are others than before."""
     has_begun: bool = False
     """Whether the attempt's ranks were let go."""
     recoveries: list[dict[str, Any]] = field(default_factory=list)
@@ -73,5 +89,9 @@ class Memory:
         """This attempt is over; the next one follows."""
         kept = {key: verdict[key] for key in ("code", "node", "stage", "what", "where")}
         self.recoveries.append({"attempt": self.attempt, **kept, "resumed": ""})
-        self.used, self.attempt, self.has_begun = self.used + 1, self.attempt + 1, False
+        self.attempt, self.has_begun, self.anew = self.attempt + 1, False, verdict["code"] == RESIZED
+        self.used += not self.anew
         self.error = verdict.get("error", "")
+
+
+RESIZED = "resized"

@@ -36,17 +36,19 @@ _sizes: Any = weakref.WeakKeyDictionary()  # DDP module -> bytes of its gradient
 def install() -> None:
     """Wait for torch to be imported."""
     if os.environ.get("HOTRUN_PROOF_DIR"):
-        sys.meta_path.insert(0, _Finder())
+        sys.meta_path.insert(0, Finder(PATCHES, _quietly))
 
 
-class _Finder(importlib.abc.MetaPathFinder):
-    """Lets the real loader work and patches the module that it made."""
+class Finder(importlib.abc.MetaPathFinder):
+    """Lets the real loader work, then has `apply(patch, module)` patch the module that it made."""
 
-    def __init__(self) -> None:
+    def __init__(self, patches: dict[str, Any], apply: Any) -> None:
+        self._patches, self._apply = patches, apply
         self._busy: set[str] = set()
 
     def find_spec(self, name, path, target=None):  # type: ignore[no-untyped-def]
-        patch = PATCHES.get(name)
+        """Find what is to be patched as if this finder were not there; None for anything else."""
+        patch = self._patches.get(name)
         if patch is None or name in self._busy:
             return None
         self._busy.add(name)
@@ -60,7 +62,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
         def exec_module(module):  # type: ignore[no-untyped-def]
             execute(module)
-            _quietly(patch, module)
+            self._apply(patch, module)
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
@@ -87,7 +89,7 @@ def _patch_c10d(module) -> None:  # type: ignore[no-untyped-def]
     for name in _COLLECTIVES.split():
         if hasattr(module, name):
             setattr(module, name, _counted(getattr(module, name)))
-    for function in (_quietly, _complete, _step):  # called by what may be compiled
+    for function in (_quietly, _complete, _step, stepped):  # called by what may be compiled
         function.__code__ = function.__code__.replace(co_filename=module.__file__)
 
 
@@ -139,24 +141,43 @@ PATCHES = {"torch.distributed.distributed_c10d": _patch_c10d, "torch.nn.parallel
 
 def _begin() -> None:
     module = _state["c10d"]
-    size, node = module.get_world_size(), os.environ.get("HOTRUN_NODE") or socket.gethostname()
+    if not joined(module.get_world_size(), module.get_rank(), str(module.get_backend())):
+        return
+    node = _record["node"]
+    store, meeting = module._get_default_store(), f"{node}-{os.getpid()}-{time.time()}"
+    store.set(f"hotrun/{_record['rank']}", f"{node}/{_record['local_rank']}/{socket.gethostname()}")
+    _record["meeting"] = store.compare_set("hotrun/meeting", "", meeting).decode()  # neither of them waits
+    _write()
+
+
+def joined(size, rank, backend) -> bool:  # type: ignore[no-untyped-def]
+    """This process is one of a group; False for a second, smaller one, which takes nothing back."""
     if _record and _record["collectives"] and size <= _record["world_size"]:
-        return  # a second, smaller group of the same process takes nothing back
+        return False
     if not _record:
         _state.update(started=time.time(), models=[], sums={}, left=_CHECKED_BYTES)
         atexit.register(_quietly, _end)
         os.register_at_fork(after_in_child=_record.clear)  # a data loader's worker is no rank
     _record.update(
         run=os.environ.get("HOTRUN_RUN_ID", ""), attempt=int(os.environ.get("HOTRUN_ATTEMPT") or 1),
-        node=node, local_rank=int(os.environ.get("LOCAL_RANK") or 0), rank=module.get_rank(), pid=os.getpid(),
-        world_size=size, backend=str(module.get_backend()), started=_state["started"], peers=[],
+        node=os.environ.get("HOTRUN_NODE") or socket.gethostname(),
+        local_rank=int(os.environ.get("LOCAL_RANK") or 0), rank=rank, pid=os.getpid(),
+        world_size=size, backend=backend, started=_state["started"], peers=[],
         collectives=0, steps=0, gradient_bytes=0, checksum=None, state="init",
     )  # fmt: skip
     _write()
-    store, meeting = module._get_default_store(), f"{node}-{os.getpid()}-{time.time()}"
-    store.set(f"hotrun/{_record['rank']}", f"{node}/{_record['local_rank']}/{socket.gethostname()}")
-    _record["meeting"] = store.compare_set("hotrun/meeting", "", meeting).decode()  # neither of them waits
-    _write()
+    return True
+
+
+def stepped(size) -> bool:  # type: ignore[no-untyped-def]
+    """A collective on the whole group is through, `size` bytes in each rank; False before any group."""
+    if _record:
+        _record["collectives"] += 1
+        _record["gradient_bytes"] += size
+        if _record["collectives"] == 1 or time.time() - _state["written"] > _WRITE_EVERY_S:
+            _record["local_rank"] = int(os.environ.get("LOCAL_RANK") or 0)  # Ray tells it late
+            _write()
+    return bool(_record)
 
 
 def _built(model, is_compared) -> None:  # type: ignore[no-untyped-def]
@@ -183,11 +204,8 @@ def _step(model) -> None:  # type: ignore[no-untyped-def]
 def _complete(group) -> None:  # type: ignore[no-untyped-def]
     if not _record or (group is not None and group.size() != _record["world_size"]):
         return
-    _record["collectives"] += 1
-    first = _record["collectives"] == 1
-    if first or time.time() - _state["written"] > _WRITE_EVERY_S:
-        _write()
-    if first:  # so everybody is in; rank 0, whose store it is, may be gone already
+    stepped(0)
+    if _record["collectives"] == 1:  # so everybody is in; rank 0, whose store it is, may be gone already
         store, ranks = _state["c10d"]._get_default_store(), range(_record["world_size"])
         if store.check([f"hotrun/{rank}" for rank in ranks]):
             _record["peers"] = [store.get(f"hotrun/{rank}").decode() for rank in ranks]
@@ -196,7 +214,7 @@ def _complete(group) -> None:  # type: ignore[no-untyped-def]
 
 def _finish() -> None:
     """Before the group ends."""
-    if not _record:
+    if not _record or "c10d" not in _state:
         return
     for summed_up in _state["models"]:
         summed_up()
@@ -232,7 +250,7 @@ def _checksum(index, parameters) -> None:  # type: ignore[no-untyped-def]
 
 def _write() -> None:
     _state["written"] = time.time()
-    name = f"rank{_record['rank']}-{_record['node']}-{_record['local_rank']}-{_record['pid']}.json"
+    name = f"rank{_record['rank']}-{_record['node']}-{_record['pid']}.json"
     path = os.path.join(os.environ["HOTRUN_PROOF_DIR"], name)
     with open(path + ".part", "w") as file:
         json.dump({**_record, "seconds": round(time.time() - _state["started"], 2)}, file)

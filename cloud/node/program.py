@@ -9,27 +9,40 @@ import contextlib
 import os
 import random
 import signal
+import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
-from . import job, machine, process, signals, stages
+from . import job, machine, process, signals, stages, standing
 from .context import Console, Context
-from .failure import Ended, MasterLost, StageFailed, Stopped, problem
+from .failure import Anew, Ended, MasterLost, StageFailed, Stopped, problem
 from .host import Host
 from .job import Job
 from .layout import Layout
+from .member import RESIZED
 from .stages import network
 from .stages.collect import hand_in
 from .walk import PATIENCE, VERDICT_S, shown, stage, unforeseen
 
 
 def main(job_file: str) -> int:
-    """Run this node's part of the job in `job_file`."""
+    """Run this node's part of the job in `job_file`, and of later runs of it."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
+    try:
+        return _start(job_file)
+    except Anew:
+        sys.stdout.flush()
+        os.execv(  # noqa: S606 - this very program
+            sys.executable, [sys.executable, "-u", "-m", "node", job_file]
+        )
+
+
+def _start(job_file: str) -> int:
     context: Context | None = None
     try:
         the_job = job.read(Path(job_file).read_text(encoding="utf-8"))
@@ -37,37 +50,56 @@ def main(job_file: str) -> int:
         if context is None:
             return 5
         process.sweep(context.tag)  # what an earlier start of this node left running
-        return _run(context)
+        is_judged = standing.begin(context)
+        try:
+            code = None if is_judged else _run(context)
+        except Exception as error:  # noqa: BLE001 - the machine stays, until its hours are over
+            code = _alone(context, _unforeseen(context, error))
+        _clean(context)
+        return standing.by(context, code)
     except Ended:
         if context is not None:
             context.console.stage(stage=context.stage, state="stopped", what="ended by a signal")
         return 130
     except Exception as error:  # noqa: BLE001 - whatever it is, it ends with a line that names it
-        traceback.print_exc()
-        console = context.console if context else Console("unknown")
-        console.stage(stage="boot", state="failed", **shown(unforeseen(error).problem))
+        _unforeseen(context, error)
         return 5
     finally:
         if context is not None:
-            process.sweep(context.tag)
-            if context.coordinator is not None:
-                context.coordinator.stop()
+            _clean(context)
+
+
+def _unforeseen(context: Context | None, error: Exception) -> dict[str, Any]:
+    traceback.print_exc()
+    found = unforeseen(error).problem
+    (context.console if context else Console("unknown")).stage(stage="boot", state="failed", **shown(found))
+    return found
+
+
+def _clean(context: Context) -> None:
+    process.sweep(context.tag)
+    if context.link is not None:
+        context.link.close()
+    if context.coordinator is not None:
+        context.coordinator.stop()
+        context.coordinator = None
 
 
 def _context(the_job: Job, root: str) -> Context | None:
     """Who and where this node is; None, after telling Heat, when the metadata does not say."""
-    base_url, console = os.environ.get("HOTRUN_METADATA_URL", machine.METADATA_URL), Console("unknown")
+    console = Console("unknown")
     try:
         limit_s = the_job.boot_timeout_s * PATIENCE["worker"]
-        identity = machine.identity(base_url, time.monotonic() + limit_s, console.say)
-    except (TimeoutError, KeyError, ValueError) as error:
+        identity = machine.identity(machine.metadata_url(), time.monotonic() + limit_s, console.say)
+    except machine.ODD as error:
         why = f"the server's metadata has no {error}" if isinstance(error, KeyError) else str(error)
         found = problem("no-metadata", why, fix="start machines from a template of this program")
         console.stage(stage="network", state="failed", **shown(found))
         time.sleep(random.uniform(0, min(60.0, limit_s / 10)))
         signals.gate(
-            the_job, {**found, "node": "a machine", "stage": "network"}, server="", run="", note=console.say
-        )
+            the_job, {**found, "node": "a machine", "stage": "network"}, server="", run="", note=console.say,
+            signal_id="unknown-gate",
+        )  # fmt: skip
         return None
     layout = Layout(Path(root or "/"))
     os.umask(0o022)  # the boot text's is stricter, for the job's secret; all else may be read
@@ -78,6 +110,9 @@ def _context(the_job: Job, root: str) -> Context | None:
         directory.mkdir(parents=True, exist_ok=True)
     for stale in layout.logs.glob("*.log"):  # an earlier start's, which would come home as this one's
         stale.unlink()
+    if identity.rerun:
+        ref, args = identity.ref or the_job.ref, identity.args.strip() if identity.args else the_job.args
+        the_job = replace(the_job, ref=ref, args=args)
     return Context(
         job=the_job, layout=layout, host=Host(is_rehearsal=bool(root)), console=Console(identity.name),
         identity=identity,
@@ -131,11 +166,24 @@ def _goes_on(context: Context, error: Exception) -> bool:
                 hand_in(
                     context, context.layout.logs / "train.log", f"logs/attempt-{context.attempt}/train.log"
                 )
+            if stopped.verdict["code"] == RESIZED:
+                _part(context)
             _begin(context, context.attempt + 1)
         return stopped.again
     except MasterLost as lost:
         _rejoin(context, lost)
         return True
+
+
+def _part(context: Context) -> NoReturn:
+    """The cluster changes its size: every node closes its link, the master last, and starts anew."""
+    context.console.say(f"{context.identity.name}: the number of workers was changed, gathering anew")
+    if context.coordinator is not None:
+        context.coordinator.wait_for_leaving(_LEAVE_S)
+    raise Anew
+
+
+_LEAVE_S = 30.0  # for logs of the attempt to come
 
 
 def _begin(context: Context, attempt: int) -> None:
@@ -152,13 +200,13 @@ def _rejoin(context: Context, error: MasterLost) -> None:
     context.console.say(f"{context.identity.name}: lost the master ({error}), waiting for it to come back")
     context.connected().close()
     try:
-        context.link = network.join(context, context.found["address"], time.monotonic() + limit_s)
+        network.join(context, context.found["address"], time.monotonic() + limit_s)
     except StageFailed:
         raise error from None
-    context.run = context.link.welcome["run"]
+    context.run = context.connected().welcome["run"]
     if context.run != run:  # it has lost everything
         context.passed = {"network"}
-    _begin(context, context.link.attempt)
+    _begin(context, context.connected().attempt)
 
 
 def _master_lost(context: Context, error: MasterLost) -> dict[str, Any]:
@@ -176,17 +224,20 @@ def _alone(context: Context, found: dict[str, Any]) -> int:
     """No coordinator to report to: tell Heat itself, after a pause, lest 254 workers speak at once."""
     process.sweep(context.tag)
     identity = context.identity
-    found = {**found, "node": identity.name, "stage": context.stage}
+    if identity.rank >= identity.nnodes:  # the cluster became smaller: nobody waits for this machine
+        return 5
+    found = {**found, "node": identity.name, "stage": context.stage or "boot"}
     if not identity.is_master:
         time.sleep(random.uniform(0, min(300, 2 * identity.nnodes)))
-    if context.stage in _PAST_THE_GATE:  # it was decided: this can only be told beside it
-        data = {"state": "failed", "server": identity.server, "run": context.run, "problems": [found]}
-        signals.send(
-            context.job, f"{identity.name}-lost-master", ok=False, reason=f"{identity.name}: {found['what']}",
-            data=data, note=context.console.say,
-        )  # fmt: skip
-    else:
-        signals.gate(context.job, found, server=identity.server, run=context.run, note=context.console.say)
+    signal_id = "gate"  # the master's; what others say, and what comes after it, is told beside it
+    if context.stage in _PAST_THE_GATE:
+        signal_id = f"{identity.name}-lost-master"
+    elif not identity.is_master:
+        signal_id = f"{identity.name}-gate"
+    signals.gate(
+        context.job, found, server=identity.server, run=context.run, note=context.console.say,
+        rerun=identity.rerun, signal_id=signal_id, off_at=context.off_at,
+    )  # fmt: skip
     return 5
 
 

@@ -16,7 +16,7 @@ from .hardcoded import HardCoded
 from .job import Job
 from .names import MAX_DEPTH, Program, Read, Source
 
-__all__ = ("HardCoded", "Recognition", "conflicts", "reason", "recognise", "refusal")
+__all__ = ("HardCoded", "Recognition", "conflicts", "misfit", "reason", "recognise", "refusal")
 # The module a name comes from decides; the first match in this order wins.
 _ENGINES = (
     ("ray", (), ("ray",)),
@@ -65,6 +65,15 @@ def recognise(source: str, filename: str, read: Read = lambda path: None) -> Rec
                 if library in modules and (not wanted or evidence in wanted):
                     return Recognition(engine, line, evidence, hard_coded, path)
     return Recognition("python", 1, "no training library found", hard_coded, filename)
+
+
+def misfit(engine: str, seen: str) -> bool:
+    """Whether a program that is `seen` to be written for one engine can't run under `engine`.
+
+    Programs of torch and Lightning are started alike, those of Ray and TensorFlow each in a way of their own.
+    """
+    families = {name.partition("-")[0] for name in (engine, seen)}
+    return len(families) > 1 and seen != "python" and bool(families & {"ray", "tensorflow"})
 
 
 def conflicts(recognition: Recognition, nnodes: int, nproc: int, has_gpu: bool) -> list[HardCoded]:

@@ -1,6 +1,6 @@
 """The coordinator's HTTP port: requests in, calls of the coordinator out.
 
-POST /link                     stays open: JSON lines both ways (link.py is the other end)
+POST /linkRERUN                stays open: JSON lines both ways (link.py is the other end)
 POST /claim/NAME               who makes a shared file: the first that asks
 PUT, GET /shared/NAME          the source, locks
 PUT /upload/KIND/PATH          logs, proof and results of a node
@@ -45,12 +45,12 @@ class Handler(BaseHTTPRequestHandler):
         rank = self._rank()
         if rank is None:
             return
-        if self.path == "/link":
+        if self.path == self.server.coordinator.door:
             self._link(rank)
         elif self.path.startswith("/claim/"):
             self._answer({"yours": self.server.coordinator.claim(unquote(self.path[7:]), rank)})
         else:
-            self._refuse(404, "nothing here")
+            self._refuse(409, "this run takes no more machines now")
 
     def do_PUT(self) -> None:
         """A shared file or an upload."""

@@ -6,13 +6,16 @@ TOKEN_SIGNAL a URL and a token; NO_SIGNAL nothing.
 
 from __future__ import annotations
 
+import http.client
 import json
+import math
 import random
 import time
 import urllib.error
 import urllib.request
-from typing import Any, Callable
+from typing import Any, Callable, Sequence
 
+from . import page
 from .job import Job
 
 MAX_REASON_CHARACTERS = 500  # Heat 19 hangs on reasons that its database column can't hold
@@ -20,31 +23,58 @@ _TRIES = 8
 _TIMEOUT_S = 30
 
 
-def send(job: Job, signal_id: str, *, ok: bool, reason: str, data: Any, note: Callable[[str], None]) -> bool:
-    """Send one signal, trying again with growing pauses; whether Heat took it. Never raises."""
+def send(
+    job: Job, signal_id: str, *, ok: bool, reason: str, data: Any, note: Callable[[str], None],
+    tries: int = _TRIES,
+) -> bool:  # fmt: skip
+    """Send one signal, trying again with growing pauses; whether Heat took it, or is not to be told.
+
+    Never raises.
+    """
     body = {"status": "SUCCESS" if ok else "FAILURE", "id": signal_id, "reason": plain(reason), "data": data}
-    for attempt in range(_TRIES):
+    for attempt in range(tries):
         try:
-            return _send_once(job, json.dumps(body).encode(), note)
-        except (OSError, ValueError, KeyError) as error:
+            _send_once(job, json.dumps(body).encode(), note)
+        except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
             note(f"signal {signal_id}: {error}")
-            if attempt + 1 < _TRIES:
+            if attempt + 1 < tries:
                 time.sleep(random.uniform(0.5, 1.5) * 2**attempt)
+        else:
+            return True
     return False
 
 
+def numbered(signal_id: str, rerun: int) -> str:
+    """The id of a later run's signal: `gate-2`."""
+    return f"{signal_id}-{rerun}" if rerun else signal_id
+
+
 def gate(
-    job: Job, verdict: dict[str, Any] | None, *, server: str, run: str, note: Callable[[str], None]
-) -> bool:
-    """Tell Heat once how the gate was decided: None when every machine passed it."""
+    job: Job, verdict: dict[str, Any] | None, *, server: str, run: str, note: Callable[[str], None],
+    rerun: int = 0, machines: Sequence[Any] = (), signal_id: str = "gate", off_at: float = math.inf,
+) -> bool:  # fmt: skip
+    """Tell Heat once how the gate was decided: None when every machine passed it.
+
+    `machines`: name, address and host key of each that is known. `signal_id`: only the master's is `gate`.
+    `off_at`: as the context has it.
+    """
     reason = (
         f"{verdict['node']}: {verdict['stage']}: {verdict['what']}"
         if verdict
         else "master: every machine is ready"
     )
     state, problems = ("failed", [verdict]) if verdict else ("running", [])
-    data = {"state": state, "server": server, "run": run, "problems": problems}
-    return send(job, "gate", ok=verdict is None, reason=reason, data=data, note=note)
+    how = f"{len(machines)} machines as one" if len(machines) > 1 else "1 machine"
+    told = page.page(
+        page.failed(verdict) if verdict else f"training: {how}",
+        page.table([("machine", "address"), *(each[:2] for each in machines)]) if machines else "",
+        until=page.until(off_at), rerun=rerun,
+    )  # fmt: skip
+    data = {
+        "state": state, "server": server, "run": run, "rerun": rerun, "problems": problems,
+        "machines": machines, "page": told,
+    }  # fmt: skip
+    return send(job, numbered(signal_id, rerun), ok=verdict is None, reason=reason, data=data, note=note)
 
 
 def plain(reason: str) -> str:
@@ -52,7 +82,7 @@ def plain(reason: str) -> str:
     return " ".join(reason.encode("ascii", "replace").decode().split())[:MAX_REASON_CHARACTERS]
 
 
-def _send_once(job: Job, body: bytes, note: Callable[[str], None]) -> bool:
+def _send_once(job: Job, body: bytes, note: Callable[[str], None]) -> None:
     credentials = json.loads(job.signal) if job.signal.startswith("{") else None
     if credentials:
         url, token = credentials["alarm_url"], _token(credentials)
@@ -60,9 +90,8 @@ def _send_once(job: Job, body: bytes, note: Callable[[str], None]) -> bool:
         url, token = job.signal_url, job.signal_token
     else:
         note("nothing is reported to Heat: the template's signal transport is off")
-        return False
+        return
     _post(url, body, {"X-Auth-Token": token})
-    return True
 
 
 def _token(credentials: dict[str, Any]) -> str:

@@ -85,7 +85,7 @@ def unforeseen(error: Exception) -> StageFailed:
 
 
 def _limit_s(context: Context, name: str) -> float:
-    if name == "rendezvous" and context.attempt > 1:
+    if name == "rendezvous" and context.attempt > 1 and not context.connected().welcome.get("anew"):
         return network.rejoin_limit_s(context) + 2 * VERDICT_S
     if name in ("network", "rendezvous"):
         patience = PATIENCE["master" if context.identity.is_master else "worker"]

@@ -1,6 +1,7 @@
 """`KIND[:VALUE][:MACHINE][@WHEN]` -> what goes wrong in a rehearsal, where and when. Pure.
 
     kill:worker-1@train+5        five seconds after worker-1's console says that `train` began
+    kill:worker-1@epoch4         as soon as the training has told of its epoch 4
     unplug:60:worker-2           its cable is out for a minute, from the kind's own moment on
     slow:100mbit                 from before the first machine starts
 
@@ -30,12 +31,18 @@ LOW_MEMORY_BYTES = 160 * 10**6  # less than a rank's `import torch` takes, more 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class When:
-    """A moment: `seconds` after `stage` began, or after the first machine's start where `stage` is empty."""
+    """A moment: `seconds` after `stage` began, or after the first machine's start where `stage` is empty.
+
+    With `epoch` it is when any rank has told of that epoch.
+    """
 
     stage: str = ""
     seconds: float = 0.0
+    epoch: int | None = None
 
     def __str__(self) -> str:
+        if self.epoch is not None:
+            return f"in epoch {self.epoch}"
         if not self.stage:
             return f"at {self.seconds:g} s"
         return f"in {self.stage}" + (f" after {self.seconds:g} s" if self.seconds else "")
@@ -213,12 +220,14 @@ def _machine(name: str, kind: Kind, rest: list[str], names: Sequence[str]) -> st
 
 
 def _when(moment: str, name: str) -> When:
-    """`train`, `train+5`, `20s`."""
+    """`train`, `train+5`, `epoch4`, `20s`."""
     stage, plus, after = moment.partition("+")
     if not plus and re.fullmatch(r"\d+(\.\d+)?s", moment):
         return When(seconds=float(moment[:-1]))
+    if not plus and re.fullmatch(r"epoch\d{1,6}", moment):
+        return When(epoch=int(moment.removeprefix("epoch")))
     if stage not in STAGES:
-        example = f"a stage or seconds, as in {name}:…@train+5 or @20s"
+        example = f"a stage, an epoch or seconds, as in {name}:…@train+5, @epoch4 or @20s"
         raise _Mistake(f"@{shown(moment)} is no moment; it takes {example}", _nearest(stage, list(STAGES)))
     if plus and not _SECONDS.fullmatch(after):
         raise _Mistake(f"+{shown(after)} is no number of seconds", f"@{stage}+5")

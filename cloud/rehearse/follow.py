@@ -44,6 +44,8 @@ class Machine:
     """Whether it was started."""
     progress: str = ""
     """What the program last told about its training."""
+    epoch: int = -1
+    """The highest epoch that the program told of."""
     what: str = ""
     """What the stage says about itself while it runs: `waiting for worker-2`."""
     failure: dict[str, str] = field(default_factory=dict)
@@ -110,6 +112,8 @@ def take(machine: Machine, line: str, now: float) -> dict[str, Any] | None:
             machine.tail.append(line)
             told = progress(line, machine.progress)
             machine.progress = told or machine.progress
+            reached = _EPOCH.search(told)
+            machine.epoch = max(machine.epoch, int(reached[1]) if reached else -1)
         return None
     _move(machine, fields, now)
     return fields

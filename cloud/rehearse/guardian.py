@@ -25,7 +25,12 @@ _PAUSE_S = 0.1
 
 def tagged(tag: str) -> set[int]:
     """The processes that carry the tag in their environment; this one is never among them."""
-    wanted = f"{VARIABLE}={tag}".encode()
+    return with_variable(f"{VARIABLE}={tag}")
+
+
+def with_variable(*settings: str) -> set[int]:
+    """The processes with one of these NAME=VALUE in their environment; this one is never among them."""
+    wanted = {setting.encode() for setting in settings}
     found = set()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -34,7 +39,7 @@ def tagged(tag: str) -> set[int]:
             environ = (entry / "environ").read_bytes()
         except OSError:  # ended meanwhile, or another user's
             continue
-        if wanted in environ.split(b"\0"):
+        if not wanted.isdisjoint(environ.split(b"\0")):
             found.add(int(entry.name))
     return found
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from cloud.rehearse import roots
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+_SHARED = "var/lib/hotrun/shared"  # as in cloud/node/share.py
+STAND_INS = {"namespace": "bind mount", "process": "symbolic link"}  # level -> what a share is there
 
 
 def user_data(root: Path, content: bytes) -> Path:
@@ -30,6 +35,20 @@ def program(root: Path, user_data: bytes) -> None:
     path = root / "opt/hotrun/program.text"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text)
+
+
+def share(root: Path, master: Path, level: str) -> tuple[Path, Path] | None:
+    """Prepare the directory of `--share` in a machine's root: (master's, own) where it is to be mounted."""
+    own, source = root / _SHARED, master / _SHARED
+    if own.is_symlink():
+        own.unlink()
+    if level == "process" and root != master:
+        roots.remove(own)
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.symlink_to(source)
+    else:
+        own.mkdir(parents=True, exist_ok=True)
+    return (source, own) if level == "namespace" and root != master else None
 
 
 def job_of(user_data: bytes) -> dict[str, Any]:

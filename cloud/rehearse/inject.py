@@ -71,9 +71,12 @@ class Injector:
         """
         why = getattr(self.level, "reason", "")
         problems = faults_.refused([*self.begun, *self.pending], self.level.name, why)
-        for fault in self.begun if not problems else ():
+        for fault in [*self.begun, *self.pending] if not problems else ():
             try:
-                _DOES[fault.kind](self, fault)
+                if fault.when is None:
+                    _DOES[fault.kind](self, fault)
+                elif fault.kind == "low-memory":
+                    self.level.count_memory(fault.machine)
             except CantDo as error:
                 what = f"{fault.text}: {error}"
                 problems.append(Problem(code="fault-not-possible", what=what, where="flag --fault"))
@@ -233,5 +236,7 @@ def _is_due(fault: Fault, machines: Mapping[str, Machine], began_at: float, now:
     when, machine = fault.when, machines[fault.machine or "master"]
     if when is None or (fault.machine and (machine.has_ended or not machine.has_begun)):
         return False
+    if when.epoch is not None:
+        return max(each.epoch for each in machines.values()) >= when.epoch
     since = machine.begun.get(when.stage) if when.stage else began_at
     return since is not None and now >= since + when.seconds

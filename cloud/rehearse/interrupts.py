@@ -56,7 +56,7 @@ class Interrupts:
             self._raises = False
 
     def raise_early(self) -> None:
-        """Raise Interrupted when a signal came before the first machine."""
+        """Raise Interrupted when a signal has come, also one whose own Interrupted got lost."""
         if self.name:
             raise Interrupted(Problem(code="interrupted", what="interrupted before a machine was started"))
 

@@ -5,7 +5,6 @@ What the master collected is copied from its root and checked against its manife
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import re
@@ -15,16 +14,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from cloud.errors import Problem, RequestError
+from cloud.manifest import MANIFEST, MASTERS_STATUS, STATUS, at_home, verify
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MANIFEST = "manifest.sha256"
-STATUS = "status.json"
-MASTERS_STATUS = "master-status.json"  # in a run's directory STATUS is the rehearsal's own document
+__all__ = ["MANIFEST", "STATUS", "Kept", "attempt_directory", "collect", "line_of", "make", "status"]
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}")  # also a stack's name
 _ATTEMPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[0-9]+")
-_MANIFEST_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
 class Kept:
@@ -127,24 +125,9 @@ def collect(attempt: Path, kept: Kept) -> list[Problem]:
         shutil.copy2(attempt / STATUS, kept.directory / MASTERS_STATUS)
     if not (attempt / MANIFEST).is_file():
         return []
-    lines = (attempt / MANIFEST).read_text(encoding="utf-8").splitlines()
-    manifest = "".join(f"{_renamed(line)}\n" for line in lines)
+    manifest = at_home((attempt / MANIFEST).read_text(encoding="utf-8"))
     kept.write(MANIFEST, manifest)
     return verify(kept.directory, manifest)
-
-
-def verify(directory: Path, manifest: str) -> list[Problem]:
-    """Compare the files below `directory` with the lines of a `sha256sum` manifest."""
-    wrong = []
-    for line in manifest.splitlines():
-        matched = _MANIFEST_LINE.fullmatch(line)
-        if matched and _sha256(directory / matched[2]) != matched[1]:
-            wrong.append(matched[2])
-    if not wrong:
-        return []
-    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-    what = f"{directory}: {', '.join(wrong[:3])}{more} not as the master's manifest says"
-    return [Problem(code="results-damaged", what=what, fix="rehearse again")]
 
 
 def line_of(log: Path, problem: Problem, otherwise: int) -> int:
@@ -157,20 +140,3 @@ def line_of(log: Path, problem: Problem, otherwise: int) -> int:
                 if line.strip().endswith(wanted):
                     found = number
     return found or otherwise
-
-
-def _renamed(line: str) -> str:
-    """A line of the manifest, with the name that the file has in the run's directory."""
-    matched = _MANIFEST_LINE.fullmatch(line)
-    return f"{matched[1]}  {MASTERS_STATUS}" if matched and matched[2] == STATUS else line
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-    except OSError:
-        return ""
-    return digest.hexdigest()

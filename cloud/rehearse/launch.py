@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cloud.by_hand import create_line, up_line
 from cloud.template.parameters import redacted
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ class Launch:
         ]
 
     def _create(self, template: Path, name: str) -> list[str]:
-        given = [
-            f"--parameter {shlex.quote(f'{key}={_text(self.overrides[key])}')}" for key in self.overrides
+        same = " with these parameters" if self.overrides else ""
+        return [
+            up_line("hotrun", str(template), self.overrides),
+            f"or  {create_line(str(template), name, self.overrides, anyway={'ref': self.ref})}",
+            f"or  upload it in Horizon{same}: Orchestration > Stacks",
         ]
-        command = " ".join(["openstack stack create", "-t", shlex.quote(str(template)), *given, name])
-        same = " with these parameters" if given else ""
-        return [command, f"or upload it in Horizon{same}: Orchestration > Stacks"]
 
 
 def overrides(own: Mapping[str, Any], used: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,10 +68,3 @@ def overrides(own: Mapping[str, Any], used: Mapping[str, Any]) -> dict[str, Any]
         for name, value in used.items()
         if not name.startswith("OS::") and (name not in own or own[name] != value)
     }
-
-
-def _text(value: object) -> str:
-    """Write a value as Heat's command line takes it."""
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return str(value)

@@ -45,6 +45,8 @@ class Node:
     root: Path
     user_data: Path
     environment: dict[str, str]
+    share: tuple[Path, Path] | None = None
+    """The master's directory and where it is mounted here; None where there is nothing to mount."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ def prepare(plan: Plan, options: Options, stack: ExitStack, say: Say, on_signal:
 
     Raises ProblemsFound or RequestError, with everything that is known by then.
     """
-    if any(problem.level == "error" for problem in plan.problems):
+    if not plan.is_ready:
         raise ProblemsFound(*plan.problems)
     asked = _with_workers(plan, options)
     names = [node_name(rank) for rank in range(int(asked["workers"]) + 1)]
@@ -104,8 +106,11 @@ def prepare(plan: Plan, options: Options, stack: ExitStack, say: Say, on_signal:
     cpus = options.cpus or max(1, len(os.sched_getaffinity(0)) // len(names))
     path = environment.search_path(os.environ, say)
     nodes = _nodes(resolved, level, stand_ins, place, cpus=cpus, path=path)
+    job = handed.job_of(resolved[0].user_data)
+    if job.get("share"):
+        say(f"the share is a {handed.STAND_INS[level.name]} here: no NFS")
     return Prepared(
-        nodes=nodes, parameters=parameters, level=level, job=handed.job_of(resolved[0].user_data),
+        nodes=nodes, parameters=parameters, level=level, job=job,
         stack_name=stack_name, stand_ins=stand_ins, tag=place.tag, transport=_transport(parameters),
         held=(*level.held, taken.lock), problems=tuple(problems),
         launch=_launch(plan, asked, standing_in, options.source),
@@ -165,8 +170,17 @@ def _nodes(
         )  # fmt: skip
         user_data = handed.user_data(root, one.user_data)
         handed.program(root, one.user_data)
+        is_shared = handed.job_of(one.user_data).get("share")
+        share = handed.share(root, place.taken.node(node_name(0)), level.name) if is_shared else None
         nodes.append(
-            Node(name=one.name, address=address, root=root, user_data=user_data, environment=environ)
+            Node(
+                name=one.name,
+                address=address,
+                root=root,
+                user_data=user_data,
+                environment=environ,
+                share=share,
+            )
         )
     return tuple(nodes)
 

@@ -79,9 +79,21 @@ def programs(pids: Iterable[int]) -> list[int]:
 
 
 def ranks(pids: Iterable[int]) -> list[int]:
-    """The ranks among these processes: those with a LOCAL_RANK whose parent has none."""
-    marked = {pid for pid in pids if b"\0LOCAL_RANK=" in b"\0" + _read(pid, "environ")}
+    """The ranks among these processes, and what runs beside them; not what they started."""
+    marked = {pid for pid in pids if b"\0HOTRUN_PROOF_DIR=" in b"\0" + _read(pid, "environ")}
     return [pid for pid in sorted(marked) if _parent(pid) not in marked]
+
+
+def held_bytes(pid: int) -> int:
+    """What a process holds that no file has, 0 when it is gone."""
+    fields = (line.split() for line in _read(pid, "status").splitlines())
+    return next((int(field[1]) * 1024 for field in fields if field[0] == b"RssAnon:"), 0)
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, its memory given back; its parent may not have asked for its end yet."""
+    state = _read(pid, "stat").rpartition(b")")[2].split()[:1]
+    return state in ([], [b"Z"], [b"X"])
 
 
 def send(pid: int, number: signal.Signals) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from cloud.rehearse.sentences import as_one, explained, figures, other_problems, where
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -17,8 +19,6 @@ NOT_SHOWN = {
     "process": "ports, firewall, systemd, cloud-init, power-off",
     "namespace": "systemd, cloud-init, the image's own packages, reboot",
 }
-LOG_LINES_SHOWN = 8
-_FIGURES = ("result.json", "metrics.csv", "loss.png", "predictions.csv")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,82 +94,26 @@ class Report:
         return [(index, problem) for index, problem in enumerate(self.problems) if problem.level == "error"]
 
 
-def machines(count: int) -> str:
-    """`1 machine`, `3 machines`."""
-    return f"{count} machine" + ("" if count == 1 else "s")
-
-
 def _success(report: Report) -> list[str]:
-    lines = [_as_one(report)]
-    figures = _result_line(report.result)
-    if figures:
-        lines.append(figures)
+    lines = [as_one(report), *figures(report.result)]
     lines.append(f"not shown at this level: {NOT_SHOWN[report.level]}")
-    lines += _other_problems(report)
+    lines += other_problems(report.problems)
     return [*lines, "", *_where(report)]
 
 
-def _as_one(report: Report) -> str:
-    backend = report.backend if report.backend != "none" else ""
-    details = [f"world size {report.proven} of {report.expected}", backend]
-    if report.gradient_bytes:
-        details.append(f"{size(report.gradient_bytes)} of gradients")
-    told = ", ".join(detail for detail in details if detail)
-    if report.proven < report.expected:
-        return f"{machines(len(report.nodes))} trained separately, which was allowed ({told})"
-    how = "trained as one" if len(report.nodes) > 1 else "trained"
-    return f"{machines(len(report.nodes))} {how} ({told})"
-
-
-def _result_line(result: dict[str, Any]) -> str:
-    parts = []
-    accuracy = result.get("test_accuracy")
-    if isinstance(accuracy, int | float):
-        parts.append(f"test accuracy {accuracy * 100 if accuracy <= 1 else accuracy:.2f} %")
-    epochs, seconds = result.get("epochs"), result.get("train_seconds")
-    if isinstance(seconds, int | float):
-        begin = f"{epochs} epoch{'' if epochs == 1 else 's'} in" if isinstance(epochs, int) else "trained for"
-        parts.append(f"{begin} {seconds:.1f} s")
-    speed = result.get("images_per_second")
-    if isinstance(speed, int | float):
-        parts.append(f"{speed:,.0f} images/s")
-    return "   ".join(parts)
-
-
 def _where(report: Report) -> list[str]:
-    kept = [name for name in _FIGURES if (report.run_dir / "results" / name).exists()]
-    found = [*(f"results/{name}" for name in kept), "logs/"]
-    found += [f"{name}/" for name in ("proof",) if (report.run_dir / name).is_dir()]
-    directory = f"{report.run_dir}/"
-    width = max(len(directory), len("next")) + 4
-    steps = report.launch.steps(report.run_dir / "template.yml", report.name)
-    labels = ["next", *[""] * (len(steps) - 1)]
-    return [
-        f"{directory:{width}}{'  '.join(found)}",
-        *(f"{label:{width}}{step}" for label, step in zip(labels, steps, strict=True)),
-    ]
+    return where(report.run_dir, report.launch.steps(report.run_dir / "template.yml", report.name))
 
 
 def _failure(report: Report) -> list[str]:
     errors = report.errors
     if not errors:
         return ["the rehearsal failed; nothing left running", "", *_states(report)]
-    index, first = errors[0]
+    first = errors[0][1]
     if report.exit_code == 130:
         return [_headline(report, first), "", *_states(report)]
-    lines = [_headline(report, first), "", f"  {_sentence(first)}"]
-    lines += [f"    {line[:200]}" for line in first.log[-LOG_LINES_SHOWN:]]
-    if first.fix:
-        lines.append(f"  fix    {first.fix}")
-    if index in report.places:
-        lines.append(f"  log    {report.run_dir / report.places[index]}")
-    lines.append(f"  docs   {first.docs}")
-    lines += [
-        f"  also   {problem.node + ': ' if problem.node else ''}{problem.what}" for _, problem in errors[1:10]
-    ]
-    if len(errors) > 10:
-        lines.append(f"  and {len(errors) - 10} more")
-    lines += _other_problems(report)
+    lines = [_headline(report, first), "", *explained(errors, report.run_dir, report.places)]
+    lines += other_problems(report.problems)
     states = [] if first.code == "not-distributed" else ["", *_states(report)]
     return [*lines, *states, "", f"kept in {report.run_dir}/"]
 
@@ -194,27 +138,6 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
-def _sentence(problem: Problem) -> str:
-    return f"{problem.where}: {problem.what}" if problem.where else problem.what
-
-
 def _states(report: Report) -> list[str]:
     width = max(len(node.name) for node in report.nodes) + 3
     return [f"{node.name:{width}}{node}" for node in report.nodes]
-
-
-def _other_problems(report: Report) -> list[str]:
-    others = (problem for problem in report.problems if problem.level != "error")
-    return [f"{_TOLD_AS.get(problem.code, problem.level)}: {problem.what}" for problem in others]
-
-
-_TOLD_AS = {"recovered": "recovered", "tried-again": "tried again"}  # code of a note -> its own word
-
-
-def size(count: float) -> str:
-    """Bytes for people: `310 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            return f"{count:,.0f} {unit}" if unit != "GB" else f"{count:,.1f} GB"
-        count /= 1000
-    raise AssertionError("unreachable")

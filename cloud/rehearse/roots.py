@@ -183,7 +183,7 @@ def remove(tree: Path) -> None:
 
 def _clean(root: Path) -> None:
     """Keep a machine's packages and data; what a run made is gone and can't count for the next one."""
-    for below in ("var/lib/hotrun/runs", "var/log/hotrun", "tmp"):
+    for below in ("var/lib/hotrun/runs", "var/lib/hotrun/shared/runs", "var/log/hotrun", "tmp"):
         remove(root / below)
     for below in ("tmp", "home"):
         (root / below).mkdir(parents=True, exist_ok=True)

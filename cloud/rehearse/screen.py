@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from rich.console import Group
 from rich.live import Live
@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cloud.node.console import STAGES
-from cloud.rehearse.report import machines as count_machines
+from cloud.rehearse.sentences import machines as count_machines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from rich.console import Console
 
@@ -39,7 +39,7 @@ class Ui(Protocol):
 
 def teller(ui: Ui) -> Callable[[str], None]:
     """Return what shows a sentence of the rehearsal itself at once; with `--quiet` nothing."""
-    return lambda sentence: None if ui.is_quiet else _print(ui.progress, sentence)
+    return lambda sentence: None if ui.is_quiet else print_line(ui.progress, sentence)
 
 
 class Screen:
@@ -64,7 +64,7 @@ class Screen:
             )
             self._live.start()
         else:
-            _print(self._console, self._title)
+            print_line(self._console, self._title)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -78,12 +78,12 @@ class Screen:
     def line(self, name: str, text: str) -> None:
         """One line of a machine's log."""
         if not self._quiet:
-            _print(self._console, f"{name:{self._width}} │ {text}")
+            print_line(self._console, f"{name:{self._width}} │ {text}")
 
     def tell(self, sentence: str) -> None:
         """Something that the rehearsal itself did or noticed."""
         if not self._quiet:
-            _print(self._console, sentence)
+            print_line(self._console, sentence)
 
     def stage(self, machine: Machine, fields: dict[str, str]) -> None:
         """A stage that ended, as a line where there is no table."""
@@ -100,28 +100,51 @@ class Screen:
         return Group(title, self._stages())
 
     def _stages(self) -> Table:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for column in ("machine", *SHOWN_STAGES):
-            table.add_column(column, no_wrap=True, style="bold" if column == "machine" else "")
-        for machine in self._rows():
-            table.add_row(machine.name, *(_cell(machine, stage) for stage in SHOWN_STAGES))
-        hidden = len(self._machines) - MAX_ROWS
-        if hidden > 0:
-            table.caption = f"and {count_machines(hidden)} more"
-        return table
-
-    def _rows(self) -> list[Machine]:
-        """The machines that are behind come first when not all fit; else all in order."""
-        if len(self._machines) <= MAX_ROWS:
-            return self._machines
-        order = list(STAGES)
-        behind = sorted(
-            self._machines, key=lambda machine: order.index(machine.stage) if machine.stage in order else -1
-        )
-        return sorted(behind[:MAX_ROWS], key=lambda machine: machine.rank)
+        rows = [
+            (machine.name, [_cell(machine, stage) for stage in SHOWN_STAGES])
+            for machine in first_rows(self._machines)
+        ]
+        return stage_table(rows, hidden=len(self._machines) - len(rows))
 
 
-def _print(console: Console, text: str) -> None:
+class _Placed(Protocol):
+    """A machine that a table has a row for."""
+
+    @property
+    def rank(self) -> int:
+        """0 for the master."""
+
+    @property
+    def stage(self) -> str:
+        """The stage it is in."""
+
+
+_P = TypeVar("_P", bound=_Placed)
+
+
+def first_rows(machines: Sequence[_P]) -> list[_P]:
+    """Return the machines that are behind when not all fit; else all. In order."""
+    order = list(STAGES)
+    behind = sorted(
+        machines, key=lambda machine: order.index(machine.stage) if machine.stage in order else -1
+    )
+    return sorted(behind[:MAX_ROWS], key=lambda machine: machine.rank)
+
+
+def stage_table(rows: Iterable[tuple[str, Sequence[Text]]], hidden: int = 0) -> Table:
+    """Return machines by stages: the name and a cell for each of SHOWN_STAGES."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("machine", *SHOWN_STAGES):
+        table.add_column(column, no_wrap=True, style="bold" if column == "machine" else "")
+    for name, cells in rows:
+        table.add_row(name, *cells)
+    if hidden > 0:
+        table.caption = f"and {count_machines(hidden)} more"
+    return table
+
+
+def print_line(console: Console, text: str) -> None:
+    """Print a line as it is: never markup, its control characters shown."""
     console.print(Text(_printable(text)), soft_wrap=True, highlight=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import time
 from contextlib import ExitStack
@@ -62,7 +63,7 @@ def rehearse(plan: Plan, options: Options, ui: Ui) -> Report:
 
 
 def _names(plan: Plan, options: Options) -> list[str]:
-    if any(problem.level == "error" for problem in plan.problems):  # it may have no number of workers
+    if not plan.is_ready:  # it may have no number of workers
         raise ProblemsFound(*plan.problems)
     workers = plan.parameters["workers"] if options.workers is None else options.workers
     return [node_name(rank) for rank in range(int(workers) + 1)]
@@ -147,7 +148,11 @@ class Session:
             if time.monotonic() - self._began_at >= self.options.hold.get(name, 0.0):
                 del self._waiting[name]
                 self._start(node)
-                self.kept.event("started", node=name, address=node.address)
+                place = {
+                    "root": str(node.root),
+                    "pid": os.getpid(),
+                }  # by which a run can be looked at meanwhile
+                self.kept.event("started", node=name, address=node.address, **place)
 
     def _start(self, node: Node) -> None:
         argv = self.prepared.level.argv(node)

@@ -96,6 +96,13 @@ class StandIns:
         for path, body in server.documents(self.stack, self.project).items():
             self._documents[f"/node/{server.name}{path}"] = body
 
+    def change(self, name: str, **metadata: str) -> None:
+        """Change a machine's metadata, as Heat does when a stack is updated."""
+        path = f"/node/{name}/openstack/latest/meta_data.json"
+        told = json.loads(self._documents[path])
+        told["meta"].update(metadata)
+        self._documents[path] = json.dumps(told).encode()
+
     def metadata_url(self, name: str) -> str:
         """Where this machine asks: the real address, or the base that stands for it."""
         return f"http://{METADATA}" if len(self._servers) > 1 else f"{self._url}/node/{name}"

@@ -94,7 +94,7 @@ def status_of(condition: WaitCondition, written: dict[str, Any]) -> dict[str, An
 
 def _told(evidence: Evidence) -> list[Problem]:
     """What the master judged; when it could not, what the consoles and exit codes show."""
-    told = [_problem(raw) for raw in evidence.status.get("problems", []) if isinstance(raw, dict)]
+    told = [Problem.told(raw) for raw in evidence.status.get("problems", []) if isinstance(raw, dict)]
     killed = [_killed(machine) for machine in evidence.machines if machine.was_killed]
     if any(problem.node == "master" for problem in killed):  # what a worker told then is only that it lost it
         return killed + told
@@ -168,12 +168,3 @@ def _waiting_for(machines: Sequence[Machine]) -> str:
     late = [machine for machine in machines if machine.state in ("running", "waiting", "stopped")]
     named = ", ".join(f"{machine.name} (in {machine.stage or 'no stage yet'})" for machine in late[:5])
     return f"waiting for {named}" if named else "nothing ended in time"
-
-
-def _problem(raw: dict[str, Any]) -> Problem:
-    text = {key: str(raw.get(key) or "") for key in ("what", "where", "fix", "node", "stage")}
-    level = raw.get("level")
-    return Problem(
-        code=str(raw.get("code") or "run-failed"), level=level if level in ("warning", "note") else "error",
-        log=tuple(str(line) for line in raw.get("log") or ()), **text,
-    )  # fmt: skip

@@ -16,6 +16,7 @@ PROFILES: dict[str, dict[str, str]] = {
         "worker_flavor": "baremetal",
         "external_network": "public",
         "security_groups": "no",  # its networks are made without port security
+        "boot_timeout": "5400",  # a machine takes 10 to 20 minutes to start, and they don't start together
     },
     "openstack": {  # images have no common names: `image` must be given
         "master_flavor": "m1.medium",

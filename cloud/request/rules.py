@@ -20,6 +20,7 @@ Rule = Callable[[str], Any]
 
 MAX_NAME_CHARACTERS = 255  # names of images, flavors, networks and keys in OpenStack's databases
 MAX_SHOWN_CHARACTERS = 60
+MIN_SWAP_MIB, MAX_SWAP_MIB = 64, 256 * 1024
 
 _RESERVED = (
     "MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK",
@@ -99,17 +100,15 @@ def whole_number(low: int, high: int, code: str = "number-out-of-range") -> Rule
 
 
 def hours(value: str) -> float:
-    """Hours above zero, at most a year."""
+    """Hours, at most a year."""
     try:
         number = float(filled(value))
     except ValueError as error:
         raise Refused(
             "not-a-number", f"is {shown(value)}, but a number of hours is needed", "write 24"
         ) from error
-    if not math.isfinite(number) or not 0 < number <= 8760:
-        raise Refused(
-            "number-out-of-range", f"is {shown(value)}, but more than 0 and at most 8760 are possible"
-        )
+    if not math.isfinite(number) or not 0.001 <= number <= 8760:
+        raise Refused("number-out-of-range", f"is {shown(value)}, but 0.001 to 8760 are possible")
     return number
 
 
@@ -140,6 +139,19 @@ def choice(*words: str) -> Rule:
 def ranks(value: str) -> str:
     """auto, or a number of ranks on each machine."""
     return value if value == "auto" else str(whole_number(1, 128)(value))
+
+
+def swap(value: str) -> str:
+    """A size like 4G or 512M, or empty."""
+    if not text(value).strip():
+        return ""
+    matched = re.fullmatch(r"([0-9]{1,6})([MGmg])", value.strip(), re.ASCII)
+    if matched is None:
+        raise Refused("size-malformed", f"is {shown(value)}, but a size is needed", "write 4G or 512M")
+    mebibytes = int(matched[1]) * (1024 if matched[2] in "gG" else 1)
+    if not MIN_SWAP_MIB <= mebibytes <= MAX_SWAP_MIB:
+        raise Refused("number-out-of-range", f"is {shown(value)}, but 64M to 256G are possible")
+    return f"{int(matched[1])}{matched[2].upper()}"
 
 
 def words(value: str) -> str:

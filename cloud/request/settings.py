@@ -9,15 +9,19 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
 from cloud import model
-from cloud.request import addresses, rules
+from cloud.request import addresses, rules, slurm
 from cloud.request.profiles import PROFILES
 from cloud.request.sentences import sentences
 
-ENGINES = ("auto", "lightning", "torch")
+USUAL_ENGINES = ("auto", "lightning", "torch")
+CARRIED_ENGINES = ("ray", "tensorflow")  # only in templates that were made for them
+ENGINES = (*USUAL_ENGINES, *CARRIED_ENGINES)
 TRANSPORTS = ("HEAT_SIGNAL", "TOKEN_SIGNAL", "NO_SIGNAL")
-_OWNERS = {
+TARGETS = ("heat", "slurm")
+SHARES = ("none", "nfs")
+OWNERS = {
     "job": model.Job, "master": model.NodeGroup, "worker": model.NodeGroup, "network": model.Network,
-    "": model.Cluster,
+    "slurm": model.Slurm, "": model.Cluster,
 }  # fmt: skip
 _SUFFIX = {"master": " (the master)", "worker": " (the workers)"}
 
@@ -59,14 +63,14 @@ class Setting:
     @property
     def sentence(self) -> str:
         """The field's sentence in model.py."""
-        written = sentences()[f"{_OWNERS[self.owner].__name__}.{self.field}"]
+        written = sentences()[f"{OWNERS[self.owner].__name__}.{self.field}"]
         suffix = _SUFFIX.get(self.owner, "")
         return written.rstrip(".") + suffix + "." if suffix else written
 
     @property
     def default(self) -> Any:
         """The model's default, or None where there is none."""
-        found = {field.name: field for field in fields(_OWNERS[self.owner])}[self.field]
+        found = {field.name: field for field in fields(OWNERS[self.owner])}[self.field]
         return None if found.default is MISSING else found.default
 
     @property
@@ -101,6 +105,8 @@ def _engine_settings() -> tuple[Setting, ...]:
             key="torch_index", path="job.torch_index", rule=addresses.torch_index, metavar="auto|cpu|URL"
         ),
         Setting(key="restarts", path="job.restarts", rule=rules.whole_number(0, 100), metavar="K"),
+        Setting(key="swap", path="job.swap", rule=rules.swap, metavar="SIZE"),
+        Setting(key="share", path="job.share", rule=rules.choice(*SHARES), metavar="NAME", choices=SHARES),
         Setting(key="adapt", path="job.adapt", rule=rules.yes_or_no, metavar="", kind="switch"),
         Setting(key="allow_single", path="job.allow_single", rule=rules.yes_or_no, metavar="", kind="switch"),
     )
@@ -148,6 +154,22 @@ def _cloud_settings() -> tuple[Setting, ...]:
     )
 
 
+def _slurm_settings() -> tuple[Setting, ...]:
+    cores = rules.whole_number(0, 1024)
+    return (
+        Setting(key="partition", path="slurm.partition", rule=slurm.names, metavar="NAME"),
+        Setting(key="account", path="slurm.account", rule=slurm.name, metavar="NAME"),
+        Setting(key="qos", path="slurm.qos", rule=slurm.name, metavar="NAME"),
+        Setting(key="time", path="slurm.time", rule=slurm.time, metavar="TIME"),
+        Setting(key="mem", path="slurm.mem", rule=slurm.memory, metavar="SIZE"),
+        Setting(key="cpus_per_task", path="slurm.cpus_per_task", rule=cores, metavar="K"),
+        Setting(key="gpus", path="slurm.gpus", rule=slurm.gpus, metavar="[TYPE:]K"),
+        Setting(key="constraint", path="slurm.constraint", rule=slurm.constraint, metavar="WORDS"),
+        Setting(key="nodelist", path="slurm.nodelist", rule=slurm.nodelist, metavar="NODES"),
+        Setting(key="modules", path="slurm.modules", rule=slurm.module, metavar="A,B", kind="list"),
+    )
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(key="repo", path="job.repo", rule=addresses.repo, metavar="URL"),
     Setting(key="ref", path="job.ref", rule=addresses.ref, metavar="REF"),
@@ -164,6 +186,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(key="env", path="job.env", rule=rules.pair, metavar="K=V", kind="pairs"),
     *_engine_settings(),
     *_cloud_settings(),
+    Setting(key="target", path="target", rule=rules.choice(*TARGETS), metavar="NAME", choices=TARGETS),
+    *_slurm_settings(),
 )
 BY_KEY: dict[str, Setting] = {setting.key: setting for setting in SETTINGS}
 ALIASES: dict[str, str] = {setting.alias: setting.key for setting in SETTINGS if setting.alias}

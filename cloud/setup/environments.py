@@ -42,11 +42,12 @@ def make(
     *,
     variant: str = "",
     skip_root: bool = False,
+    otherwise: str = PIP_LINE,
 ) -> str:
     """Return the Python of environment `name`, built by `build(directory)` unless it has these pins.
 
-    `name` is `.venv` or `.build/…`; `variant` says what the pins don't. Raises CannotMake
-    where no directory can be written or `build` failed.
+    `name` is `.venv` or `.build/…`; `variant` says what the pins don't; `otherwise` is what to type
+    where no directory can be written. Raises CannotMake then, and where `build` failed.
     """
     stamp = hash_of(pins) + variant
     places = list(_homes())[1 if skip_root else 0 :]
@@ -55,7 +56,7 @@ def make(
             return python_of(os.path.join(home, name))
     home = next(filter(_can_write, places), "")
     if not home:
-        raise CannotMake(f"nothing can be written in {' or '.join(places)}; type: {PIP_LINE}")
+        raise CannotMake(f"nothing can be written in {' or '.join(places)}; type: {otherwise}")
     final, work = os.path.join(home, name), os.path.join(home, ".build")
     base = os.path.join(work, os.path.basename(name).lstrip("."))
     aside, old = f"{base}.new-{os.getpid()}", f"{base}.old-{os.getpid()}"
@@ -81,18 +82,21 @@ def make(
     return python_of(final)
 
 
-def install_with_pip(directory: str, pins: str, what: str) -> None:
-    """Make an environment of exactly `pins`, by a pip in an environment that is thrown away after."""
+def install_with_pip(directory: str, pins: str, what: str, limit_s: float | None = None) -> None:
+    """Make an environment of exactly `pins`, by a pip in an environment that is thrown away after.
+
+    Each step ends after `limit_s` seconds, if given: CannotMake.
+    """
     if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
         # the package's name on Debian and Ubuntu; other systems ship the module with Python
         raise CannotMake(f"{sys.executable} can't make environments; type: sudo apt install python3-venv")
     python = os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable)
     pip = directory + "-pip"
     try:
-        run([python, "-I", "-m", "venv", pip], "pip")
-        run([python, "-I", "-m", "venv", "--without-pip", directory], what)
+        run([python, "-I", "-m", "venv", pip], "pip", limit_s=limit_s)
+        run([python, "-I", "-m", "venv", "--without-pip", directory], what, limit_s=limit_s)
         target = [python_of(pip), "-I", "-m", "pip", "--python", python_of(directory)]
-        run([*target, *_PIP_INSTALL, "-r", pins], what)
+        run([*target, *_PIP_INSTALL, "-r", pins], what, limit_s=limit_s)
     finally:
         shutil.rmtree(pip, ignore_errors=True)
 
@@ -101,10 +105,16 @@ _PIP_INSTALL = ["install", "--quiet", "--disable-pip-version-check", "--no-input
 _PIP_INSTALL += ["--retries", "2", "--prefer-binary", "--require-hashes"]
 
 
-def run(command: list[str], what: str, environ: dict[str, str] | None = None, show: bool = False) -> None:
+def run(
+    command: list[str],
+    what: str,
+    environ: dict[str, str] | None = None,
+    show: bool = False,
+    limit_s: float | None = None,
+) -> None:
     """Run a command without stdin, its output kept for the error, or shown; a tick a second at a terminal.
 
-    Raises CannotMake with the last line of the output that names an error.
+    Raises CannotMake with the last line of the output that names an error, or after `limit_s` seconds.
     """
     env = {key: value for key, value in os.environ.items() if key not in _MISLEADING}
     env.update(environ or {})
@@ -112,7 +122,7 @@ def run(command: list[str], what: str, environ: dict[str, str] | None = None, sh
         target = sys.stderr if show else output
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=target, stderr=target, env=env)
         try:
-            _watch(child, what, tick=sys.stderr.isatty() and not show)
+            _watch(child, what, tick=sys.stderr.isatty() and not show, limit_s=limit_s)
         finally:
             if child.poll() is None:
                 child.kill()
@@ -147,12 +157,14 @@ _MISLEADING = (
 )
 
 
-def _watch(child: subprocess.Popen[bytes], what: str, tick: bool) -> None:
+def _watch(child: subprocess.Popen[bytes], what: str, tick: bool, limit_s: float | None) -> None:
     began = time.monotonic()
     while True:
         try:
             child.wait(timeout=1)
         except subprocess.TimeoutExpired:
+            if limit_s is not None and time.monotonic() - began > limit_s:
+                raise CannotMake(f"{what} can't be installed: not done after {limit_s:.0f} s") from None
             if tick:
                 print(f"\r  {what} … {time.monotonic() - began:.0f} s ", end="", file=sys.stderr, flush=True)
             continue

@@ -1,4 +1,4 @@
-"""`python3 cloud/bootstrap.py cli|test|heat|bench`: the environments that tests and demos need, made by uv.
+"""`python3 cloud/bootstrap.py ENVIRONMENT`: what tests, demos and clouds need, made by uv.
 
 uv itself comes by pip, pinned; then uv installs the pins of requirements/. The Python of the environment is
 the only line on stdout, so that a Makefile can say `PYTHON=$(python3 cloud/bootstrap.py test)`.
@@ -13,6 +13,7 @@ import shutil
 import sys
 
 from cloud import bootstrap
+from cloud.setup import openstack, tensorboard
 from cloud.setup.environments import ROOT, CannotMake, make, say
 from cloud.setup.uv import Uv
 
@@ -21,20 +22,36 @@ PINNED = {  # requirements/NAME.txt -> what it is resolved from
     "uv": ["requirements/uv.in"],
     "base": ["pyproject.toml"],
     "test": ["pyproject.toml", "--extra", "test"],
+    "cloud": ["pyproject.toml", "--extra", "cloud"],
     "payload": ["payload/requirements.txt"],
     "heat": ["requirements/heat.in"],
     "bench": ["requirements/bench.in"],
     "ray": ["requirements/ray.in"],
+    "dashboard": ["requirements/dashboard.in"],
+    "lab": ["requirements/lab.in"],
+    "tensorboard": ["requirements/tensorboard.in"],
+    "tensorflow": ["payload/requirements-tensorflow.txt"],
 }
 BESIDE = {
+    "cloud": ("base", "test"),
     "bench": ("payload",),
     "ray": ("payload", "bench"),
+    "dashboard": ("payload", "bench", "ray"),
+    "lab": ("base", "test", "cloud"),
+    "tensorboard": ("payload",),
+    "tensorflow": ("base", "test"),
 }  # pins that are installed together have one version
+LAB = ("cloud", "test", "lab")
+ENVIRONMENTS = (
+    "cli", "cloud", "test", "openstack", "heat", "bench", "ray", "tensorflow", "tensorboard", "pins",
+)  # fmt: skip
 SIZES = {  # what -> (megabytes to load, megabytes on disk), measured on x86_64
     "heat": (60, 210),
+    "openstack": (80, 280),
     "plain": (3000, 6000),  # the CUDA build of torch and its libraries
     "cpu": (500, 2000),
     "ray": (130, 450),  # with pyarrow and pandas
+    "tensorflow": (450, 2000),
 }
 
 
@@ -46,8 +63,20 @@ def main(arguments: list[str]) -> int:
             _renew_pins()
         elif options.environment == "cli":
             print(bootstrap.environment())
+        elif options.environment == "cloud":
+            print(openstack.environment())
+        elif options.environment == "tensorboard":
+            print(tensorboard.environment())
+        elif options.environment == "openstack":
+            print(make(".build/openstack", _files("uv", *LAB), _lab, _size(SIZES["openstack"])))
         elif options.environment == "heat":
             print(make(".build/heat", _files("uv", "heat"), _heat, _size(SIZES["heat"])))
+        elif options.environment == "tensorflow":
+            files = _files("uv", "test", "tensorflow")
+            print(make(".build/tensorflow", files, _tensorflow, _size(SIZES["tensorflow"])))
+        elif options.environment == "ray":
+            pins = ("test", "payload", "ray", "dashboard")
+            print(_with_torch(".build/ray", pins, (), options.torch_index))
         elif options.environment == "bench":
             print(_with_torch(".build/bench", ("payload", "bench"), ("ray",), options.torch_index))
         else:
@@ -68,9 +97,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         description="Make an environment of this checkout and print its Python.",
         epilog="example: python3 cloud/bootstrap.py test --torch-index cpu",
     )
-    parser.add_argument(
-        "environment", nargs="?", choices=("cli", "test", "heat", "bench", "pins"), default="cli"
-    )
+    parser.add_argument("environment", nargs="?", choices=ENVIRONMENTS, default="cli")
     parser.add_argument(
         "--torch-index",
         default=os.environ.get("TORCH_INDEX") or "auto",
@@ -108,6 +135,19 @@ def _build(aside: str, pins: tuple[str, ...], optional: tuple[str, ...], torch_i
             uv.sync(aside, [*files, *_files(name)], where)
         except CannotMake as error:
             say(f"goes without {name}: {str(error).splitlines()[0]}")
+
+
+def _lab(aside: str) -> None:
+    uv = Uv()
+    uv.venv(aside)
+    uv.sync(aside, _files(*LAB), [])
+
+
+def _tensorflow(aside: str) -> None:
+    uv = Uv()
+    uv.venv(aside)
+    uv.check_disk(aside, _files("test", "tensorflow"), SIZES["tensorflow"])
+    uv.sync(aside, _files("test", "tensorflow"), [])
 
 
 def _heat(aside: str) -> None:

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from cloud.model import Cluster
 
 MARK = "# Made by hotrun "
+PUBLISH = "--publish"  # the flag of `generate` for a template that everybody may have
 
 
-def head(cluster: Cluster) -> str:
+def head(cluster: Cluster, *, is_published: bool = False) -> str:
     """Return the first lines of a cluster's template."""
-    return f"{MARK}{__version__}: read it, change it, or make it again with\n# {command(cluster)}\n"
+    again = command(cluster, is_published=is_published)
+    return f"{MARK}{__version__}: read it, change it, or make it again with\n# {again}\n"
 
 
 def is_ours(content: str) -> bool:
@@ -27,9 +29,9 @@ def is_ours(content: str) -> bool:
     return content.startswith(MARK)
 
 
-def command(cluster: Cluster) -> str:
+def command(cluster: Cluster, *, is_published: bool = False) -> str:
     """Return the command line that makes this cluster's template again, quoted for a shell."""
-    words = ["hotrun", "generate"]
+    words = ["hotrun", "generate", *([PUBLISH] if is_published else [])]
     for setting in SETTINGS:
         words += _flag(setting, cluster)
     return " ".join(_shell_word(word) for word in words)

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-Token = tuple[
-    int, str, tuple[int, int], tuple[int, int]
-]  # kind, text, where it begins and ends (line, character)
+# kind, text, where it begins and ends (line, character)
+Token = tuple[int, str, tuple[int, int], tuple[int, int]]
 _OPENS, _CLOSES = (getattr(tokenize, f"FSTRING_{end}", -1) for end in ("START", "END"))
 _UNSEEN = {
     tokenize.COMMENT,
@@ -34,7 +33,7 @@ _UNSEEN = {
     tokenize.ENDMARKER,
 }
 _WATCHERS = {"locals", "vars", "exec", "eval", "dir"}  # a function that calls one keeps its names
-_F_STRING = re.compile(r"[rR]?[fF][rR]?('''|\"\"\"|'|\")")
+F_STRING = re.compile(r"[rR]?[fF][rR]?('''|\"\"\"|'|\")")
 
 
 def shorter(source: str) -> str:
@@ -63,9 +62,9 @@ def _renamed(source: str, lines: list[str]) -> Iterator[Token]:
     tree = ast.parse(source)
     functions = [(node.lineno, node.end_lineno or 0, variables) for node, variables in _variables(tree)]
     mentions = {(name.lineno, name.col_offset) for name in _names(tree)}
-    for kind, text, start, end in _tokens(source):
+    for kind, text, start, end in tokens(source):
         new = next((found for first, last, found in functions if first <= start[0] <= last), {})
-        if kind == tokenize.STRING and _F_STRING.match(text):
+        if kind == tokenize.STRING and F_STRING.match(text):
             yield kind, _in_string(text, new), start, end
         elif (
             text in new
@@ -77,7 +76,7 @@ def _renamed(source: str, lines: list[str]) -> Iterator[Token]:
             yield kind, text, start, end
 
 
-def _tokens(source: str) -> Iterator[Token]:
+def tokens(source: str) -> Iterator[Token]:
     """Yield tokens, an f-string as one of them as Python 3.11 has it."""
     lines, depth, opened = source.split("\n"), 0, (0, 0)
     for kind, text, start, end, _ in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -174,7 +173,7 @@ def _names(node: ast.AST) -> Iterator[ast.Name]:
 
 def _in_string(text: str, new: dict[str, str]) -> str:
     """Return an f-string with short names in its braces."""
-    for start, end in reversed(list(_fields(text))):
+    for start, end in reversed(list(fields(text))):
         expression = re.sub(r"(?<![=!<>])=\s*$", "", text[start:end])
         found = expression.encode()
         names = _names(ast.parse(f"({expression})", mode="eval"))
@@ -185,9 +184,9 @@ def _in_string(text: str, new: dict[str, str]) -> str:
     return text
 
 
-def _fields(text: str) -> Iterator[tuple[int, int]]:
+def fields(text: str) -> Iterator[tuple[int, int]]:
     """Yield where the expressions of an f-string begin and end."""
-    opening = _F_STRING.match(text)
+    opening = F_STRING.match(text)
     at = opening.end() if opening else len(text)
     while at < len(text):
         if text.startswith(("{{", "}}"), at):

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import torch
 from sources.files import digest
 
 from keep.durable import beside, make_directory, remove_abandoned, sync_directory
@@ -26,9 +25,12 @@ from keep.durable import beside, make_directory, remove_abandoned, sync_director
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from keep.durable import HashedFile
+
 JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 Run: TypeAlias = "Mapping[str, JSON]"
 Say: TypeAlias = Callable[[str], None]
+Write: TypeAlias = "Callable[[dict[str, Any], HashedFile], None]"
 
 SCHEMA = 1
 ORPHAN_S = 60.0  # a manifest follows its file within milliseconds; this long, and its writer was killed
@@ -58,16 +60,20 @@ class Checkpoint:
     """What it was trained with."""
 
 
-def save(directory: Path, state: dict[str, Any], *, step: int, epoch: int, run: Run, keep: int) -> Checkpoint:
+def save(
+    directory: Path, state: dict[str, Any], *, step: int, epoch: int, run: Run, keep: int,
+    write: Write | None = None,
+) -> Checkpoint:  # fmt: skip
     """Write a checkpoint and remove all but the newest `keep` of this run. On one rank; no collective.
 
-    CheckpointError where it can't be written: nothing complete is lost then.
+    `write` puts the state into the file, by default as torch.save does. CheckpointError where it can't be
+    written: nothing complete is lost then.
     """
     try:
         make_directory(directory)
         _sweep(directory, step)  # first, since what a killed writer left may be what fills the disk
         with beside(path := free_path(directory, step)) as file:
-            torch.save(state, file.as_io())
+            (write or _torch_save)(state, file)
         checkpoint = Checkpoint(path=path, bytes=file.bytes, sha256=file.digest.hexdigest(), step=step,
                                 epoch=epoch, run=run)  # fmt: skip
         declare(checkpoint)
@@ -78,17 +84,19 @@ def save(directory: Path, state: dict[str, Any], *, step: int, epoch: int, run: 
     return checkpoint
 
 
+def _torch_save(state: dict[str, Any], file: HashedFile) -> None:
+    import torch  # here, as payload/tensorflow_mwms.py has none
+
+    torch.save(state, file.as_io())
+
+
 def declare(checkpoint: Checkpoint) -> None:
     """Write the manifest, which makes a checkpoint complete. OSError where it can't be: the file goes too."""
     manifest = {
-        "schema": SCHEMA,
-        "file": checkpoint.path.name,
-        "bytes": checkpoint.bytes,
-        "sha256": checkpoint.sha256,
-        "step": checkpoint.step,
-        "epoch": checkpoint.epoch,
+        "schema": SCHEMA, "file": checkpoint.path.name, "bytes": checkpoint.bytes,
+        "sha256": checkpoint.sha256, "step": checkpoint.step, "epoch": checkpoint.epoch,
         "run": checkpoint.run,
-    }
+    }  # fmt: skip
     try:
         with beside(checkpoint.path.with_suffix(".json")) as file:
             file.write((json.dumps(manifest, indent=2) + "\n").encode())
@@ -156,6 +164,8 @@ def foreign(theirs: Run, ours: Run) -> str:
 
 def read(path: Path) -> dict[str, Any]:
     """Load a checkpoint onto the CPU: tensors and plain containers only, nothing in it is executed."""
+    import torch
+
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
     except _UNREADABLE as error:
@@ -234,8 +244,7 @@ def _failure(directory: Path, step: int, run: Run, error: OSError) -> str:
     except CheckpointError:
         last = None
     kept = f"{last.path.name} is still complete" if last else "no other is there"
-    reason = error.strerror or error
     return (
-        f"{directory}: the checkpoint of step {step} can't be written: {reason}; {kept}. "
+        f"{directory}: the checkpoint of step {step} can't be written: {error.strerror or error}; {kept}. "
         "Free space or choose another directory, then go on with --resume auto"
     )

@@ -59,11 +59,6 @@ def start(resume: str, directory: Path, run: Run, say: Say) -> Path | None:
     return path
 
 
-def default() -> str:
-    """What `--resume` is when it is not given: `auto` where a launcher names a checkpoint, else `never`."""
-    return "auto" if os.environ.get("HOTRUN_RESUME_FROM") else "never"
-
-
 def choose(resume: str, directory: Path, run: Run, say: Say) -> Checkpoint | None:
     """This rank's checkpoint. No collective.
 
@@ -112,16 +107,6 @@ def agree(mine: Checkpoint | CheckpointError | None, directory: Path, say: Say) 
     if _rank() == 0:
         say(f"resuming from step {winner.step:,} (epoch {winner.epoch})" + _spread(holders, lacking))
     return mine.path if isinstance(mine, Checkpoint) and mine.sha256 == winner.sha256 else copy
-
-
-def unfinished(parent: Path, name: str, run: Run | None = None) -> Path | None:
-    """The latest PARENT/NAME-K that has a complete checkpoint (of `run`, if given) and no result.json."""
-    numbered = [path for path in parent.glob(f"{name}-*") if path.name[len(name) + 1 :].isdecimal()]
-    for path in sorted(numbered, key=lambda path: int(path.name[len(name) + 1 :]), reverse=True):
-        is_open = path.is_dir() and not (path / "result.json").exists()
-        if is_open and newest(path / "checkpoints", run, lambda _: None):
-            return path
-    return None
 
 
 def _named(path: Path, key: str, run: Run, say: Say) -> Checkpoint:

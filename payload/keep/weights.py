@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
     from recipe import Run
     from torch import nn
+FORM = "2.6.6"  # Lightning's, whose form the file has; told where Lightning is not installed
 
 
 def save_model(path: Path, state: Mapping[str, Any], run: Run) -> None:
     """The trained weights in a file that Lightning, `predict` and torch.load(weights_only=True) read."""
     content = io.BytesIO()
     torch.save({"state_dict": dict(state), "run": run.fingerprint,
-                "pytorch-lightning_version": versions()["pytorch-lightning"]}, content)  # fmt: skip
+                "pytorch-lightning_version": versions().get("pytorch-lightning", FORM)}, content)  # fmt: skip
     write_file(path, content.getvalue())
 
 

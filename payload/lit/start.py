@@ -10,7 +10,7 @@ from ranks.exact import backend, from_rank_0
 from ranks.launch import ranks_on_this_node
 from ranks.settle import settle
 from recipe import Run
-from show.outcome import checkpoints_of, directory_of
+from show.place import checkpoints_of, directory_of
 
 from lit.callbacks import Balance, LocalSGD, Report
 from lit.saving import Checkpoints

@@ -14,11 +14,10 @@ from __future__ import annotations
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor
 
 JUDGED_AT_ONCE = 250  # images; a constant, because a float depends on the batch that it is computed in
 SLOWEST, FASTEST = 0.1, 2  # times the mean speed: no rank gets less, or more, than so many fair parts
@@ -53,6 +52,8 @@ def steps_per_epoch(count: int, global_batch: int) -> int:
 
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
     """The permutation of one epoch, N int64. All ranks make the same; other epochs, other orders."""
+    import torch  # here, as payload/tensorflow_mwms.py has none
+
     mixed = (seed * 1_000_003 + epoch) % (1 << 63)  # a generator takes 63 bits
     return torch.randperm(count, generator=torch.Generator().manual_seed(mixed))
 

@@ -8,8 +8,6 @@ pass through beside their images; what the ranks found comes together by adding:
 from __future__ import annotations
 
 import contextlib
-import io
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,39 +16,12 @@ from torch.nn.functional import cross_entropy
 
 from ranks.exact import DisagreementError, broadcast_buffers, summed
 from ranks.order import judged_chunks
+from ranks.predictions import Predictions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from data import Table
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Predictions:
-    """What a net says of images; N of each, in data order, on every rank."""
-
-    labels: Tensor
-    """int64, as they came with the images."""
-    classes: Tensor
-    """int64, predicted."""
-    probabilities: Tensor
-    """float32, of the predicted class."""
-    loss: float
-    """Mean cross entropy."""
-
-    @property
-    def accuracy(self) -> float:
-        """0 to 1."""
-        return int((self.labels == self.classes).sum()) / max(1, len(self.labels))
-
-    def csv(self) -> bytes:
-        """index, label, prediction, probability: a row per image. Nine digits tell all float32 apart."""
-        text = io.StringIO()
-        text.write("index,label,prediction,probability\n")
-        columns = self.labels.tolist(), self.classes.tolist(), self.probabilities.tolist()
-        for index, (label, found, probability) in enumerate(zip(*columns, strict=True)):
-            text.write(f"{index},{label},{found},{probability:.9g}\n")
-        return text.getvalue().encode()
 
 
 def predict(
@@ -86,8 +57,10 @@ def predict(
         raise DisagreementError(
             f"{strays:,} of {len(table):,} images were not predicted exactly once over {world} ranks"
         )
-    return Predictions(labels=labels.long(), classes=classes.long(), probabilities=probabilities.float(),
-                       loss=float(summed(loss)) / max(1, len(table)))  # fmt: skip
+    return Predictions(
+        labels=labels.long().numpy(), classes=classes.long().numpy(),
+        probabilities=probabilities.float().numpy(), loss=float(summed(loss)) / max(1, len(table)),
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import math
 import os
 import platform
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # Of metrics.csv.
 COLUMNS = ("epoch", "train_loss", "val_loss", "val_accuracy", "seconds", "images_per_second")
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "numpy", "ray", "tensorflow", "keras")
 
 
 class ReportError(RuntimeError):
@@ -60,16 +61,17 @@ class Journal:
     """The epochs of a run, printed and written as they end. Only rank 0 has one.
 
     `rows` are the epochs that a resumed run has behind it, as `plain` gave them to its checkpoint. An epoch
-    that is added takes the place of its number and of all behind it. All but `text` and `plain` raise
-    ReportError where they can't write.
+    that is added takes the place of its number and of all behind it. `events` writes TensorBoard's files. All
+    but `text` and `plain` raise ReportError where they can't write.
     """
 
     def __init__(
-        self, run_dir: Path, epochs: int | None = None, rows: Iterable[Epoch | dict[str, Any]] = ()
-    ) -> None:
+        self, run_dir: Path, epochs: int | None = None, rows: Iterable[Epoch | dict[str, Any]] = (),
+        events: type[Events] = Events,
+    ) -> None:  # fmt: skip
         self.run_dir, self.epochs = run_dir, epochs
         self.rows = [row if isinstance(row, Epoch) else Epoch(**row) for row in rows]
-        self._events = Events(run_dir / "tensorboard")
+        self._events = events(run_dir / "tensorboard")
         self._shown = 0  # rows that TensorBoard has
         if self.rows:  # the files of a killed run may go further than its checkpoint
             self._write()
@@ -177,9 +179,12 @@ def _said(path: Path) -> Iterator[None]:
 
 
 def versions() -> dict[str, str]:
-    """What a figure depends on."""
-    packages = {name: version(name) for name in ("torch", "torchvision", "pytorch-lightning", "numpy")}
-    return {"python": platform.python_version(), **packages}
+    """What a figure depends on, as far as it is installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def run_directory(name: str) -> Path:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sources import mirrors
+from sources import idx, mirrors
 from sources.arrays import ArraysOnly
-from sources.files import SUMS, Collection, DataError, Say, digest, idx_header, obtain
+from sources.files import SUMS, Collection, DataError, Say, digest, obtain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,8 +82,8 @@ def _convert(batches: list[Path], images: Path, labels: Path) -> None:
             file.write(pixels)
             all_labels += batch_labels
         file.seek(0)
-        file.write(idx_header(len(all_labels), 3, 32, 32))
-    labels.write_bytes(idx_header(len(all_labels)) + all_labels)
+        file.write(idx.header(len(all_labels), 3, 32, 32))
+    labels.write_bytes(idx.header(len(all_labels)) + all_labels)
 
 
 def read_batch(path: Path) -> tuple[bytes, bytes]:

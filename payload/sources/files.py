@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import struct
 import sys
 import tempfile
 import time
@@ -85,11 +84,6 @@ def digest(path: Path) -> str:
     """SHA-256 of a file, 64 hexadecimal digits. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def idx_header(*shape: int) -> bytes:
-    """What comes before the bytes of an IDX file: their type, how many dimensions, and these."""
-    return struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
 
 
 def replace(path: Path, content: bytes) -> None:

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sources import idx
 from sources.arrays import ArraysOnly
-from sources.files import DataError, idx_header
+from sources.files import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,11 +54,11 @@ def write_idx(pairs: Any, directory: Path) -> None:
     for prefix, parts in (("train", (train, validation)), ("t10k", (test,))):
         count = sum(len(labels) for _, labels in parts)
         with (directory / f"{prefix}-images-idx3-ubyte").open("wb") as file:
-            file.write(idx_header(count, 28, 28))
+            file.write(idx.header(count, 28, 28))
             for images, _ in parts:
                 file.write(_as_bytes(images))
         with (directory / f"{prefix}-labels-idx1-ubyte").open("wb") as file:
-            file.write(idx_header(count))
+            file.write(idx.header(count))
             for _, labels in parts:
                 file.write(labels.astype(np.uint8).tobytes())
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sources import mnist
-from sources.files import Collection, Say, idx_header, obtain
+from sources import idx, mnist
+from sources.files import Collection, Say, obtain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,8 +62,8 @@ def make(directory: Path, say: Say) -> None:
             (directory / f"{prefix}-images-idx3-ubyte").open("wb") as images,
             (directory / f"{prefix}-labels-idx1-ubyte").open("wb") as labels,
         ):
-            images.write(idx_header(count, SIDE, SIDE))
-            labels.write(idx_header(count))
+            images.write(idx.header(count, SIDE, SIDE))
+            labels.write(idx.header(count))
             for _ in range(count // CHUNK):
                 images_NP, labels_N = _chunk(stream, patterns_KSP, CHUNK)
                 images.write(images_NP.tobytes())

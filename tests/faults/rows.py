@@ -74,7 +74,7 @@ ROWS = (
     _recovered("process", f"kill:worker-2{MIDDLE}", workers=2),
     _recovered("process", f"kill:master{MIDDLE}"),
     _failed("namespace", "low-memory:worker-1", "worker-1", "program-failed", "memory-short"),
-    _failed("namespace", "low-memory:200MB:worker-1@train", "worker-1", "program-failed", "memory-short"),
+    _failed("namespace", "low-memory:120MB:worker-1@train", "worker-1", "program-failed", "memory-short"),
     _failed("namespace", "full-disk:worker-1", "worker-1", "disk-full", "disk-short"),
     _failed("namespace", "block-port", "master", "port-closed"),
     _failed("namespace", "no-dns", "master", "no-dns",

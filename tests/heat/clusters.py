@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud import config
 from cloud.model import Cluster, Job
+from tests.golden.accept import EXAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.yml"))
 ODD_STRINGS = Cluster(
     job=Job(
         repo="https://example.org/a%20b/digits.git",

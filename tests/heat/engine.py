@@ -18,7 +18,7 @@ from heat.tests import (
 
 # isort: split
 from heat.common import template_format
-from heat.engine import constraints, environment, node_data, scheduler, service, stk_defn
+from heat.engine import api, constraints, environment, node_data, scheduler, service, stk_defn
 from heat.engine import stack as parser
 from heat.engine import template as engine_template
 from heat.engine.resources.openstack.heat import wait_condition_handle
@@ -96,10 +96,29 @@ class Engine(common.HeatTestCase):
 
     def user_data(self, stack: Any, attributes: dict[str, dict[Any, Any]]) -> bytes:
         """The text of `boot` as Heat writes it, once its resources have these attributes."""
+        self._told(stack, attributes)
+        return str(stack["boot"].properties["config"]).encode()
+
+    def _told(self, stack: Any, attributes: dict[str, dict[Any, Any]]) -> None:
         for name, values in attributes.items():
             data = node_data.NodeData(1, name, f"uuid-{name}", f"id-{name}", values, "CREATE", "COMPLETE")
             stk_defn.update_resource_data(stack.defn, name, data)
-        return str(stack["boot"].properties["config"]).encode()
+
+    def waiting(self, stack: Any) -> Any:
+        """Create the stack's real handle, let its real gate wait, and return the handle to be signalled."""
+        scheduler.TaskRunner(stack["gate_handle"].create)()
+        stack["gate"].state_set("CREATE", "IN_PROGRESS")
+        return stack["gate_handle"]
+
+    def outputs(self, stack: Any, attributes: dict[str, dict[Any, Any]]) -> dict[str, Any]:
+        """What the service answers about a stack's outputs now; an error is an answer too."""
+        self._told(stack, attributes)
+        gate = stack["gate"].node_data(for_resources=False, for_outputs=True)
+        stk_defn.update_resource_data(stack.defn, "gate", gate)
+        for output in stack.outputs.values():
+            output._resolved_value = None  # kept for one answer
+        told = api.format_stack_outputs(stack.outputs, resolve_value=True)
+        return {each["output_key"]: each.get("output_error", each["output_value"]) for each in told}
 
     def wait_condition(self, count: int = 1) -> tuple[Any, Any]:
         """A real handle, created, and a condition on it that has not started to wait."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cloud import hot
-from tests.heat.clusters import EXAMPLES, ODD_STRINGS, clusters, variants
+from tests.golden.accept import EXAMPLES, published
+from tests.heat.clusters import ODD_STRINGS, clusters, variants
 
 if TYPE_CHECKING:
     from cloud.model import Cluster
@@ -31,6 +32,17 @@ def test_the_engine_accepts_every_example_in_every_variant(engine: Engine, clust
     assert (stack["master"].properties["key_name"] or "") == cluster.key_name
     hints = stack["master"].properties["scheduler_hints"] or {}
     assert hints.get("reservation", "") == cluster.master.reservation
+
+
+def test_the_engine_accepts_the_published_example(engine: Engine) -> None:
+    """The file that a reader uploads stores and validates, and its form has our fields."""
+    text = published()
+    assert list(engine.stack(text)["worker_group"]._resource_names()) == ["1", "2"]
+    assert [group["label"] for group in engine.form(text)["ParameterGroups"]] == [
+        "Training",
+        "Machines",
+        "Network",
+    ]
 
 
 def test_there_are_example_requests() -> None:

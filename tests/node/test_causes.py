@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from cloud.node import requirements, walk
+from cloud.node import blame, requirements, walk
 from cloud.node.failure import StageFailed
 from cloud.node.host import Host
-from cloud.node.stages import collect, source, train
+from cloud.node.stages import collect, source
 
 GLOO = "RuntimeError: [pair.cc:561] Connection closed by peer [10.8.0.6]:20637. This is typically"
 
@@ -31,7 +31,7 @@ GLOO = "RuntimeError: [pair.cc:561] Connection closed by peer [10.8.0.6]:20637. 
 )  # fmt: skip
 def test_the_exception_is_what_follows_the_last_traceback(lines: list[str], expected: str) -> None:
     """Whatever its name is, and not what merely looks like one."""
-    assert expected == train.exception(lines)
+    assert expected == blame.exception(lines)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_victim_is_known_by_its_exception(code: int, last: str, expected: bool
     ]
     child = SimpleNamespace(returncode=code, tail=tail, finish_reading=lambda: None)
 
-    assert expected is train._is_of_peer(child)  # type: ignore[arg-type]
+    assert expected is blame.is_of_peer(child)  # type: ignore[arg-type]
 
 
 def test_a_signal_is_named_before_anything_that_was_printed() -> None:
@@ -57,7 +57,7 @@ def test_a_signal_is_named_before_anything_that_was_printed() -> None:
     child = SimpleNamespace(returncode=-9, tail=tail, finish_reading=lambda: None)
     layout = SimpleNamespace(checkout=lambda run: Path("/src"))
     context = SimpleNamespace(layout=layout, run="r", found={"oom_kills": sys.maxsize})
-    failure = train._failure(context, child, 3)  # type: ignore[arg-type]
+    failure = blame.failure(context, child, "rank 3")  # type: ignore[arg-type]
 
     assert ("rank 3: ended by SIGKILL", "") == (str(failure), failure.problem["error"])
 
@@ -67,7 +67,7 @@ def test_a_kill_for_want_of_memory_is_called_that() -> None:
     child = SimpleNamespace(returncode=-9, tail=[], finish_reading=lambda: None)
     layout = SimpleNamespace(checkout=lambda run: Path("/src"))
     context = SimpleNamespace(layout=layout, run="r", found={"oom_kills": -1})
-    failure = train._failure(context, child, 3)  # type: ignore[arg-type]
+    failure = blame.failure(context, child, "rank 3")  # type: ignore[arg-type]
 
     assert "out of memory" in str(failure)
     assert failure.problem["error"]

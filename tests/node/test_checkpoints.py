@@ -166,15 +166,18 @@ def test_what_is_no_checkpoint_is_passed_over(tmp_path: Path, name: str) -> None
 
 
 def test_only_lightnings_files_count_outside_the_checkpoint_directory(tmp_path: Path) -> None:
-    """A Trainer writes below the program's directory, beside everything else."""
+    """A Trainer writes below the program's directory, beside everything else; none where that one is used."""
     for name in ("one", "two"):
         (tmp_path / name / ".git").mkdir(parents=True)
         shutil.copy(__file__, tmp_path / name / "a.pt")
         shutil.copy(__file__, tmp_path / name / "b.ckpt")
         shutil.copy(__file__, tmp_path / name / ".git" / "c.ckpt")
 
-    found = {
-        str(path.relative_to(tmp_path)) for path in checkpoints._files([tmp_path / "one", tmp_path / "two"])
-    }
+    def found() -> set[str]:
+        places = [tmp_path / "one", tmp_path / "two"]
+        return {str(path.relative_to(tmp_path)) for path in checkpoints._files(places)}
 
-    assert {"one/a.pt", "one/b.ckpt", "two/b.ckpt"} == found
+    assert {"one/a.pt", "one/b.ckpt"} == found()
+    shutil.rmtree(tmp_path / "one")
+    (tmp_path / "one").mkdir()
+    assert {"two/b.ckpt"} == found()

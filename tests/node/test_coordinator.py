@@ -225,3 +225,30 @@ def test_who_collects_already_hears_that_all_begin_again(cluster: Cluster) -> No
         links[1].wait("final", soon())
 
     assert raised.value.again
+
+
+def test_a_machine_of_another_run_or_beyond_the_cluster_is_told_to_wait(cluster: Cluster) -> None:
+    """The master may not know of it yet: metadata don't change everywhere at once."""
+    hello = {"address": "127.0.0.1"}
+    for rank, rerun in ((2, 0), (1, 1)):
+        with pytest.raises(Refused) as refused:
+            Link("127.0.0.1", cluster.port, SECRET, {**hello, "rank": rank, "rerun": rerun}, "")
+        assert refused.value.may_pass
+    with pytest.raises(Refused) as refused:
+        cluster.join(1, secret="another")
+    assert not refused.value.may_pass
+
+
+def test_a_new_size_sends_all_nodes_away(cluster: Cluster) -> None:
+    """They hear why, the coordinator takes no link any more, and the gate is not said to have failed."""
+    links = [cluster.join(0), cluster.join(1)]
+    cluster.coordinator.resize(3)
+    for link in links:
+        with pytest.raises(Stopped) as stopped:
+            link.wait("go", soon())
+        assert (True, "resized") == (stopped.value.again, stopped.value.verdict["code"])
+    with pytest.raises(Refused):
+        cluster.join(1)
+    links[1].close()
+    cluster.coordinator.wait_for_leaving(20.0)
+    assert [] == cluster.gates

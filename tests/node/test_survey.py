@@ -12,14 +12,10 @@ from pathlib import Path
 import pytest
 
 from cloud.node import machine, survey
-from cloud.node.context import Console, Context
-from cloud.node.host import Host
-from cloud.node.job import Job
-from cloud.node.layout import Layout
-from cloud.node.machine import Identity
+from cloud.node.context import Context
 from cloud.node.survey import Ear, look
+from tests.node.conftest import HERE, THERE
 
-HERE, THERE = "127.0.0.2", "127.0.0.3"
 REPO = "https://no-such-host.invalid/somebody/something.git"
 
 
@@ -29,22 +25,6 @@ def ear() -> Iterator[Ear]:
     made = Ear(THERE)
     yield made
     made.close()
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> Iterator[Context]:
-    """worker-1 of two, before its gate, in an environment without torch."""
-    made = Context(
-        job=Job(repo="", entrypoint="main.py", master=HERE, secret=""), layout=Layout(tmp_path), host=Host(is_rehearsal=True),
-        console=Console("worker-1"), identity=Identity(1, 2, "", THERE),
-    )  # fmt: skip
-    made.layout.state.mkdir(parents=True)
-    made.found.update(
-        commit="c", environment=tmp_path / "1234abcd", nproc=1, gpus=[], address=THERE, interface="lo"
-    )
-    with (tmp_path / "log").open("w") as log:
-        made.begin("rendezvous", log)
-        yield made
 
 
 def closed_port() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import os
 import sys
 import threading
 import warnings
@@ -13,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.payload.left import data_root, mnist_root
+
+__all__ = ["data_root", "mnist_root"]  # fixtures
 PAYLOAD = Path(__file__).resolve().parents[2] / "payload"
 sys.path.insert(0, str(PAYLOAD))
 
@@ -21,22 +23,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     pytest.importorskip("pytorch_lightning", reason="needs payload/requirements.txt (5 GB)")
     import pytorch_lightning.cli  # noqa: F401
-
-
-@pytest.fixture(scope="session")
-def data_root() -> Path:
-    """HOTRUN_TEST_DATA, else a directory of this user's cache: what is fetched is kept for all runs."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("HOTRUN_TEST_DATA") or cache / "hotrun" / "data")
-
-
-@pytest.fixture(scope="session")
-def mnist_root(data_root: Path) -> Path:
-    """A data root with MNIST in it (20 MB the first time)."""
-    import fetch
-
-    fetch.fetch("mnist", data_root, print)
-    return data_root
 
 
 @pytest.fixture(scope="session")

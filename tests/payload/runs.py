@@ -7,8 +7,6 @@ fresh Python draws in two seconds, are left out unless asked for.
 
 from __future__ import annotations
 
-import csv
-import json
 import multiprocessing
 import multiprocessing.forkserver
 import os
@@ -23,9 +21,11 @@ from functools import cache
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
+
+from tests.payload.left import Left
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ PRELOADED = ["torch", "torch._dynamo", "torch.distributed.elastic", "torch.nn.pa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ranks:
+class Ranks(Left):
     """Started ranks. Rank R works in `directory`, has DIRECTORY/R as HOTRUN_RUN_DIR, prints into R.out and R.err."""
 
     directory: Path
@@ -81,18 +81,6 @@ class Ranks:
     def run(self) -> Path:
         """Where rank 0 writes."""
         return self.directory / "0"
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """result.json."""
-        content = json.loads((self.run / "result.json").read_text())
-        assert isinstance(content, dict)
-        return content
-
-    @property
-    def rows(self) -> list[dict[str, str]]:
-        """metrics.csv."""
-        return list(csv.DictReader((self.run / "metrics.csv").read_text().splitlines()))
 
 
 def start(

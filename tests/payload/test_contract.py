@@ -9,9 +9,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 
-from cloud.node.engines import Place, torchrun_environment
+from cloud.node.engines import Place, ray, tensorflow, torchrun_environment
+from cloud.node.job import Job
+from cloud.node.recognise import Recognition
 from tests.payload.pages import table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,13 +63,16 @@ def _run() -> Any:
 
 def test_the_table_is_what_a_node_sets() -> None:
     """A node sets for every rank exactly the variables that the table says it sets."""
-    place = Place(node_rank=1, nnodes=3, nproc=2, master_address="10.8.0.10", master_port=29501, run="r",
-                  attempt=1, has_gpu=False, threads=2, interface="ens3")  # fmt: skip
+    place = Place(node_rank=1, nnodes=3, nproc=2, addresses=("10.8.0.10", "10.8.0.11", "10.8.0.12"),
+                  master_port=29501, run="r", attempt=1, has_gpu=False, threads=2, interface="ens3")  # fmt: skip
+    job = Job(repo="", entrypoint="main.py", master="10.8.0.10", secret="s")
+    launches = [launch(job, Recognition("", 1, ""), place) for launch in (ray.launch, tensorflow.launch)]
+    theirs = {name for launch in launches for name in launch.environment}
     stages = (ROOT / "cloud/node/stages").glob("*.py")
     ours = {name for path in stages for name in _set_for_ranks(path)}
 
-    assert {name for name, setter in _table().items() if setter == "node"} == ours | set(
-        torchrun_environment(place, 1)
+    assert {name for name, setter in _table().items() if setter == "node"} == ours | theirs | set(
+        torchrun_environment(place)
     )
 
 
@@ -76,18 +81,18 @@ def test_the_payload_reads_what_the_table_has() -> None:
     read = {name for path in MODULES for name in _environment_reads(path.read_text())}
 
     assert {"HOTRUN_RUN_DIR", "HOTRUN_DATA_DIR", "HOTRUN_CHECKPOINT_DIR", "HOTRUN_RESUME_FROM"} <= read
-    assert read <= set(_table())
+    assert read - {"STRICT_SPREAD"} <= set(_table())  # how Ray calls one of its placements
     assert {name for name, setter in _table().items() if setter == "you"} <= read
 
 
 def test_the_keys_of_a_result() -> None:
     """result.json has the keys of its table, in that order."""
-    from ranks.predict import Predictions
-    from show.outcome import Training, summary
+    from ranks.predictions import Predictions
     from show.report import Journal
+    from show.result import Training, summary
 
-    ones = torch.ones(2)
-    predictions = Predictions(labels=ones.long(), classes=ones.long(), probabilities=ones, loss=0.0)
+    ones = np.ones(2, np.int64)
+    predictions = Predictions(labels=ones, classes=ones, probabilities=ones.astype(np.float32), loss=0.0)
     training = Training(steps=1, images=4, start_seconds=1.0)
     result = summary(_run(), training, Journal(Path(), 1), predictions, "0" * 64)
 
@@ -105,10 +110,11 @@ def test_the_columns_of_the_epochs() -> None:
 
 def test_the_columns_of_the_predictions() -> None:
     """predictions.csv has the columns that its row names, in that order."""
-    from ranks.predict import Predictions
+    from ranks.predictions import Predictions
 
-    none = torch.ones(0)
-    header = Predictions(labels=none, classes=none, probabilities=none, loss=0.0).csv().decode().strip()
+    none = np.ones(0, np.int64)
+    found = Predictions(labels=none, classes=none, probabilities=none.astype(np.float32), loss=0.0)
+    header = found.csv().decode().strip()
     row = next(row for row in table(TEXT, "file") if row[0] == "`predictions.csv`")
 
     assert re.findall(r"`(\w+)`", row[1]) == header.split(",")

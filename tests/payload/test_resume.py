@@ -8,6 +8,7 @@ import pytest
 import torch
 from keep import checkpoints, resume
 from keep.checkpoints import Checkpoint, CheckpointError
+from show.place import unfinished
 
 RUN = {"net": "mlp-100"}
 
@@ -135,15 +136,7 @@ def test_unfinished_runs(tmp_path: Path) -> None:
     (tmp_path / "mnist-14").mkdir()
     (tmp_path / "mnist-15").write_text("")
 
-    assert resume.unfinished(tmp_path, "mnist") == tmp_path / "mnist-10"
-    assert resume.unfinished(tmp_path, "mnist", RUN) == tmp_path / "mnist-2"
-    assert resume.unfinished(tmp_path, "cifar") is None
-    assert resume.unfinished(tmp_path / "nowhere", "mnist") is None
-
-
-def test_a_launcher_that_names_a_checkpoint_means_auto(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without HOTRUN_RESUME_FROM a training begins anew unless it is told otherwise."""
-    monkeypatch.delenv("HOTRUN_RESUME_FROM", raising=False)
-    assert resume.default() == "never"
-    monkeypatch.setenv("HOTRUN_RESUME_FROM", "/kept/step-000000430.ckpt")
-    assert resume.default() == "auto"
+    assert unfinished(tmp_path, "mnist") == tmp_path / "mnist-10"
+    assert unfinished(tmp_path, "mnist", RUN) == tmp_path / "mnist-2"
+    assert unfinished(tmp_path, "cifar") is None
+    assert unfinished(tmp_path / "nowhere", "mnist") is None

@@ -28,3 +28,10 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def runs(tmp_path: Path) -> Path:
     """Where results go."""
     return tmp_path / "runs"
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A short path of this test's own."""
+    with tempfile.TemporaryDirectory(prefix="hotrun-") as name:
+        yield Path(name)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from cloud import resolve
+from cloud.plan import Plan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cloud.errors import Problem
 
 NODE = r"""#!/usr/bin/env bash
 set -eu
@@ -106,16 +106,6 @@ class Ui:
         return self.progress.file.getvalue()
 
 
-@dataclass
-class Plan:
-    """A plan of a template, as `cloud.plan` makes it."""
-
-    text: str
-    template: Any
-    parameters: dict[str, Any]
-    problems: list[Problem]
-
-
 def plan(
     behaviour: str,
     *,
@@ -128,7 +118,7 @@ def plan(
     boot = NODE.replace("@@BEHAVIOUR@@", behaviour)
     text = json.dumps(_document(boot, workers, repo, ref, max_hours), indent=1)
     template = resolve.load(text)
-    return Plan(text, template, resolve.parameters(template, {}), [])
+    return Plan(text=text, template=template, parameters=resolve.parameters(template, {}), problems=())
 
 
 def node_roots(cache: Path) -> list[Path]:

@@ -65,6 +65,15 @@ def test_progress_is_read_from_rank_lines_only() -> None:
     assert progress("worker-1: waiting for epoch 3/3") == ""
 
 
+def test_the_highest_epoch_that_was_told_is_kept() -> None:
+    """A fault at an epoch waits for it; what begins again at an earlier one does not take it back."""
+    machine = Machine("master", "")
+    assert machine.epoch == -1
+    for line in ("[rank 0] epoch 2/3  loss 0.112", "epoch 9 of something else", "[rank 0] epoch 1/3"):
+        take(machine, line, 0.0)
+    assert machine.epoch == 2
+
+
 def test_an_ended_machine_is_killed_failed_stopped_or_done() -> None:
     """0 is done, 5 without a failure of its own is stopped, a signal is failed unless we sent it."""
     states = []

@@ -165,7 +165,7 @@ def node_program(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         "import subprocess, sys, os, time\n"
         f"texts = {[rank.format(first=True), rank.format(first=False)]!r}\n"
         "for n, text in enumerate(texts):\n"
-        "    subprocess.Popen([sys.executable, '-c', text], env={**os.environ, 'LOCAL_RANK': str(n)})\n"
+        "    subprocess.Popen([sys.executable, '-c', text], env={**os.environ, 'HOTRUN_PROOF_DIR': str(n)})\n"
         "time.sleep(60)\n"
     )
     environment = {**os.environ, "HOTRUN_ROOT": str(tmp_path)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,13 +26,6 @@ MASTER = "10.8.0.10"
 @pytest.fixture(autouse=True)
 def _possible() -> None:
     labs.needed()
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """A short path of this test's own."""
-    with tempfile.TemporaryDirectory(prefix="hotrun-") as name:
-        yield Path(name)
 
 
 @pytest.mark.parametrize("is_member", [True, False])

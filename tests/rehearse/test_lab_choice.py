@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +16,10 @@ from cloud.rehearse.lab.process import Process
 from tests.rehearse import labs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.rehearsal
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """A short path of this test's own."""
-    with tempfile.TemporaryDirectory(prefix="hotrun-") as name:
-        yield Path(name)
 
 
 def opened(directory: Path, level: str, said: list[str], **changed: Any) -> Level:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from tests.rehearse.labs import run
 from tests.rehearse.processes import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 pytestmark = pytest.mark.rehearsal
 SEES = r"""
@@ -33,13 +32,6 @@ touch /tmp/here /dev/shm/here
 @pytest.fixture(autouse=True)
 def _possible() -> None:
     labs.needed()
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """A short path of this test's own."""
-    with tempfile.TemporaryDirectory(prefix="hotrun-") as name:
-        yield Path(name)
 
 
 def test_metadata_is_at_its_own_address_and_knows_who_asks(directory: Path) -> None:
@@ -140,6 +132,25 @@ def test_limits_hold_and_leave_nothing(directory: Path) -> None:
         assert run(level, directory, "worker-1", script)[0] == 0
         assert cgroups()
     assert not cgroups()
+
+
+def test_memory_that_a_machine_holds_counts(directory: Path) -> None:
+    """A limit that comes when it is too late ends the largest process, not the others."""
+    script = f"""{sys.executable} -I -c "import time; x = 'x' * 300_000_000; print('has', flush=True); time.sleep(60)"
+echo "its end: $?" """
+    with labs.opened(directory) as level:
+        try:
+            level.count_memory("master")
+        except CantDo as cant:
+            if os.geteuid() == 0:
+                raise
+            pytest.skip(f"without root: {cant}")
+        process = labs.start(level, labs.node(level, directory, "master", script))
+        assert process.stdout is not None
+        assert process.stdout.readline() == "has\n"
+        level.limit_memory("master", 100_000_000)
+        shown, _ = process.communicate(timeout=30)
+    assert "its end: 137" in shown
 
 
 def cgroups() -> list[Path]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.rehearse import fakes
 REPO = "https://host.invalid/you/digits.git"
 COMMIT, OTHER = "a" * 40, "b" * 40
 TEMPLATE = Path("runs/digits-1/template.yml")
-HORIZON = "or upload it in Horizon"
+HORIZON = "or  upload it in Horizon"
 
 
 def steps(**changed: Any) -> str:
@@ -24,12 +25,15 @@ def steps(**changed: Any) -> str:
 def test_the_next_command_launches_what_was_rehearsed(cache: Path, runs: Path) -> None:
     """Values that differ from the template's own are repeated, whichever flag they came from."""
     plan = fakes.plan(fakes.TRAINS, workers=3)
-    plan.parameters = {**plan.parameters, "signal_transport": "TOKEN_SIGNAL; x"}
+    parameters = {**plan.parameters, "signal_transport": "TOKEN_SIGNAL; x"}
+    plan = dataclasses.replace(plan, parameters=parameters)
     shown = str(rehearse(plan, Options(runs_dir=runs, workers=1), fakes.Ui())).splitlines()
     template = runs / "digits-1/template.yml"
-    command = f"openstack stack create -t {template} --parameter workers=1"
-    command += " --parameter 'signal_transport=TOKEN_SIGNAL; x' digits-1"
-    assert [line.split(maxsplit=1)[1] for line in shown if line.startswith("next")] == [command]
+    given = "--parameter workers=1 --parameter 'signal_transport=TOKEN_SIGNAL; x'"
+    up = f"hotrun up {template} {given}"
+    create = f"or  openstack stack create -t {template} {given} --tags hotrun digits-1"
+    assert [line.split(maxsplit=1)[1] for line in shown if line.startswith("next")] == [up]
+    assert create in [line.strip() for line in shown]
     assert f"{HORIZON} with these parameters: Orchestration > Stacks" in shown[-1]
 
 
@@ -60,6 +64,12 @@ def test_another_commit_is_pushed_first() -> None:
     assert "the default branch of" in branch
     assert "openstack stack create" in branch
     assert "push" not in steps(commit=COMMIT, directory="../digits")
+
+
+def test_a_lone_value_with_a_semicolon_stays_whole() -> None:
+    """The openstack client splits a single --parameter at semicolons, so a second one stands beside it."""
+    told = steps(overrides={"args": "--title a;b"}, ref="main")
+    assert "--parameter 'args=--title a;b' --parameter ref=main --tags hotrun" in told
 
 
 @pytest.mark.process

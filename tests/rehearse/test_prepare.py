@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,8 +25,7 @@ pytestmark = pytest.mark.process
 
 def test_errors_of_the_template_start_nothing(cache: Path, runs: Path) -> None:
     """A plan with an error is refused before anything is made."""
-    plan = fakes.plan(fakes.TRAINS)
-    plan.problems.append(Problem(code="x", what="x"))
+    plan = replace(fakes.plan(fakes.TRAINS), problems=(Problem(code="x", what="x"),))
     with pytest.raises(ProblemsFound):
         rehearse(plan, Options(runs_dir=runs), fakes.Ui())
     assert not runs.exists()

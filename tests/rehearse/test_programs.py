@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +15,13 @@ from cloud import hot, plan
 from cloud.model import Cluster, Job
 from cloud.rehearse import Options, rehearse
 from tests.rehearse import fakes
-from tests.rehearse.processes import below, wait_until_gone
+from tests.rehearse.kept import cache, machines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cloud.rehearse.report import Report
 
 pytestmark = pytest.mark.rehearsal
+__all__ = ["cache", "machines"]  # fixtures
 ROOT = Path(__file__).parents[2]
 REPOSITORIES = Path(__file__).parent / "repositories"
 AWKWARD = "--name 'a b' '$(id)' '`id`' \"it's\" '%index%' '@@JOB@@' '{get_param: x}' HOTRUN_JOB 🙂 '\\n'"
@@ -104,21 +102,6 @@ PROGRAMS = {
     "devices=2": {**HIDDEN, "plain.py": TRAINER.format(more=", devices=2, num_nodes=1")},
     "MASTER_ADDR='localhost'": {"main.py": DDP.format(before=LOCALHOST)},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def machines() -> Iterator[Path]:
-    """A cache for all rehearsals here: their machines keep their packages, as a person's do."""
-    with tempfile.TemporaryDirectory(prefix="hotrun-") as name:
-        yield Path(name)
-
-
-@pytest.fixture
-def cache(machines: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """That cache; after each rehearsal nothing may run in it."""
-    monkeypatch.setenv("HOTRUN_CACHE_DIR", str(machines))
-    yield machines
-    assert wait_until_gone(machines), f"still running: {below(machines)}"
 
 
 def tree(tmp_path: Path, program: str) -> Path:

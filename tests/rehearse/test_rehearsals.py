@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,14 +20,14 @@ from cloud import hot, plan
 from cloud.model import Cluster, Job
 from cloud.rehearse import Options, rehearse
 from tests.rehearse import fakes
+from tests.rehearse.kept import cache, machines
 from tests.rehearse.processes import below, wait_for, wait_until_gone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cloud.rehearse.report import Report
 
 pytestmark = pytest.mark.rehearsal
+__all__ = ["cache", "machines"]  # fixtures
 ROOT = Path(__file__).parents[2]
 TORCH = next(
     line
@@ -60,21 +59,6 @@ model = torch.nn.Linear(8, 2)
 model(torch.randn(4, 8)).sum().backward()
 print("trained alone")
 """
-
-
-@pytest.fixture(scope="module")
-def machines() -> Iterator[Path]:
-    """A cache for all rehearsals here: their machines keep their packages, as a person's do."""
-    with tempfile.TemporaryDirectory(prefix="hotrun-") as name:
-        yield Path(name)
-
-
-@pytest.fixture
-def cache(machines: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """That cache; after each rehearsal nothing may run in it."""
-    monkeypatch.setenv("HOTRUN_CACHE_DIR", str(machines))
-    yield machines
-    assert wait_until_gone(machines), f"still running: {below(machines)}"
 
 
 @pytest.fixture

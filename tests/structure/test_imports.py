@@ -14,23 +14,35 @@ ROOT = Path(__file__).parents[2]
 CLOUD, NODE, PAYLOAD = ROOT / "cloud", ROOT / "cloud" / "node", ROOT / "payload"
 LAYERS = [  # the lowest first: a module imports from its own line and from those above it here
     "errors assets node",
-    "model request.profiles template.emit git.refs git.command git.tree",
-    "request.sentences request.rules request.addresses",
+    "model paragraph request.profiles template.emit git.refs git.command git.tree",
+    "request.sentences request.rules request.addresses request.slurm",
     "request.settings request.file config request.reference",
-    "template.provenance template.shorter template.bare template.archive template.kept userdata template.form hot git.entrypoint",
+    "template.provenance template.shorter template.bare template.names template.archive template.kept userdata template.form template.outputs template.published hot git.entrypoint",
+    "slurm.program slurm.render slurm.misplaced",
     "template.document template.parameters template.functions resolve template.placeholders",
-    "checks.references checks.limits checks.structure checks.exposure check",
+    "checks.references checks.limits checks.structure checks.form checks.exposure check",
     "plan explain",
-    "repository output ui setup.environments setup.uv",
+    "by_hand",
+    "repository output ui manifest setup.environments setup.uv",
+    "bootstrap setup.openstack setup.tensorboard setup.workshop",
     "rehearse prove",
-    "ask summary",
+    "stack",
+    "look",
+    "ask summary slurm.summary",
     "commands",
-    "cli bootstrap setup.workshop",
+    "cli",
     "generator __main__",
 ]
 PLACE = {name: number for number, line in enumerate(LAYERS) for name in line.split()}
 PURE = PLACE["plan"]  # up to here: no socket, no process, no clock, no randomness, no current directory
-WHOLE_PACKAGES = {"node", "rehearse", "prove", "commands"}  # one place in the table for all that is in them
+WHOLE_PACKAGES = {
+    "node",
+    "rehearse",
+    "prove",
+    "stack",
+    "look",
+    "commands",
+}  # one place in the table for all that is in them
 EDGES_BELOW_PLAN = {"git.command"}  # runs git for repository.py; stands low because it imports nothing
 IMPURE_MODULES = {
     "asyncio", "datetime", "getpass", "http", "multiprocessing", "random", "requests", "secrets", "shutil",
@@ -44,6 +56,7 @@ NODE_PURE = {
     "engines",
     "index",
     "layout",
+    "page",
     "proof",
 }  # what the generator may import of node/
 IN_THE_USERS_PROGRAM = {"torch", "pytorch_lightning", "lightning", "ray", "tensorflow", "jsonargparse"}

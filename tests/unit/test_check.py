@@ -128,7 +128,7 @@ def test_place_is_the_line_of_the_mistake() -> None:
 
 def test_problems_come_in_the_order_of_the_file() -> None:
     """Overrides first, then line by line."""
-    text = TEXT.replace("RAW", "HEAT", 1).replace("'2018-08-31'", "'2013-05-23'")
+    text = TEXT.replace("format: RAW", "format: HEAT", 1).replace("'2018-08-31'", "'2013-05-23'")
     text = text.replace("port_range_max: 22", "port_range_max: 99")
     codes = [problem.code for problem in check.problems(text)]
     assert ["heat-version", "ports-open", "user-data-format"] == codes

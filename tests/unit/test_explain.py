@@ -87,7 +87,9 @@ def test_unpack_writes_program_and_user_data(tmp_path: Path) -> None:
     text = (tmp_path / "out/user_data.worker-1").read_text()
     assert text == (tmp_path / "out/user_data.master").read_text()
     assert text.partition("HOTRUN_JOB")[0] == userdata.boot_text().partition("HOTRUN_JOB")[0]
-    assert (tmp_path / "out/metadata.worker-1").read_text() == "hotrun_rank=1\nhotrun_workers=2\n"
+    assert (
+        tmp_path / "out/metadata.worker-1"
+    ).read_text() == "hotrun_rank=1\nhotrun_workers=2\nhotrun_rerun=0\nhotrun_ref=\nhotrun_args=\n"
 
 
 def test_unpack_of_a_cluster_without_workers(tmp_path: Path) -> None:
@@ -108,7 +110,7 @@ def test_unpack_stays_in_its_directory(tmp_path: Path, monkeypatch: pytest.Monke
     """A template of somebody else can't write beside the directory."""
     evil = kept.of({"node/a.py": b"x", "../evil.py": b"x"})
     with monkeypatch.context() as patch:
-        patch.setattr(kept, "packed", lambda: evil)
+        patch.setattr(kept, "packed", lambda _parts=frozenset(): evil)
         text = hot.text(cluster())
     with pytest.raises(ProblemsFound):
         explain.unpack(plan.make(text), tmp_path / "out")

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +14,19 @@ import yaml
 
 from cloud import config, hot, userdata
 from cloud.model import MAX_ARGS_CHARACTERS, Cluster
-from cloud.template import form, provenance
+from cloud.node.layout import Layout
+from cloud.request.profiles import PROFILES
+from cloud.template import emit, form, provenance
+from cloud.template.outputs import RUNS
 from tests.unit.clusters import AWKWARD, cluster
 
 SHOWN = [
     "repo", "ref", "requirements", "entrypoint", "args", "workers", "image", "master_flavor", "worker_flavor",
-    "key_name", "external_network", "ssh_cidr",
+    "key_name", "max_hours", "external_network", "ssh_cidr",
 ]  # fmt: skip
+
+
+MAX_TEMPLATE_BYTES = 73_728  # the node program's 49 KB, and 24 for all that a person reads
 
 
 def read(asked: Cluster) -> Any:
@@ -39,10 +46,10 @@ def test_text_says_what_the_dicts_say() -> None:
 
 
 def test_254_workers_take_no_more_than_one() -> None:
-    """The size of a template does not depend on the number of workers, and stays below 64 KiB."""
+    """The size of a template does not depend on the number of workers, and stays below 72 KiB."""
     one, many = hot.text(cluster(1)), hot.text(cluster(254))
     assert 2 * len("254") - 2 * len("1") == len(many) - len(one)
-    assert len(many.encode()) < 65_536
+    assert len(many.encode()) < MAX_TEMPLATE_BYTES
 
 
 def test_file_is_readable_text_without_aliases() -> None:
@@ -74,18 +81,20 @@ def test_form_has_a_dozen_fields_in_order() -> None:
 
 
 def test_bare_metal_asks_for_its_reservations() -> None:
-    """The form of the bare-metal profile has both, and no security group is made."""
+    """Both are in its form and its start's time, which is long; its one flavor is not, nor a security group."""
     asked = replace(cluster(network={"security_group": False}), profile="chameleon-baremetal")
     found = read(asked)
     names = [name for group in found["parameter_groups"] for name in group["parameters"]]
-    assert [*SHOWN, "master_reservation", "worker_reservation"] == names
+    usual = [name for name in SHOWN[:-1] if name not in ("master_flavor", "worker_flavor")]
+    assert [*usual, "master_reservation", "worker_reservation", "boot_timeout"] == names
     assert found["parameters"]["security_groups"]["default"] == "no"
 
 
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", form.parameters(cluster()))
-def test_parameter_is_fit_for_the_form(name: str) -> None:
+def test_parameter_is_fit_for_the_form(name: str, profile: str) -> None:
     """A label of at most 50 characters, a tooltip, no type or constraint that the dashboard spoils, whole sentences."""
-    parameter = form.parameters(cluster())[name]
+    parameter = form.parameters(replace(cluster(), profile=profile))[name]
     assert 0 < len(parameter["label"]) <= form.MAX_LABEL_CHARACTERS
     assert parameter["description"].endswith(".")
     assert parameter["type"] in {"string", "number", "comma_delimited_list"}
@@ -192,3 +201,54 @@ def test_longest_arguments_fit() -> None:
     job = hot.job(cluster()) | {"args": "'\"" * (MAX_ARGS_CHARACTERS // 2), "signal": "x" * 800}
     sizes = userdata.sizes(userdata.boot_text(), json.dumps(job))
     assert sizes["total"] <= sizes["limit"]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_labels_say_what_horizon_does_by_itself(profile: str) -> None:
+    """It chooses the first key pair, and its own limit for the stack must be longer than ours."""
+    asked = replace(
+        cluster(), profile=profile, boot_timeout_s=int(PROFILES[profile].get("boot_timeout", "3000"))
+    )
+    found = form.parameters(asked)
+    shown = [name for group in form.groups(asked) for name in group["parameters"]]
+    assert "first of the list is chosen" in found["key_name"]["label"]
+    assert len(shown) <= form.MAX_FIELDS
+    is_long = found["boot_timeout"]["default"] >= form.HORIZONS_TIMEOUT_S
+    assert is_long == ("boot_timeout" in shown)
+    assert is_long == ("below Creation Timeout" in found["boot_timeout"]["label"])
+
+
+def test_the_forms_of_kvm_speak_of_leases() -> None:
+    """KVM@TACC starts no machine outside of one, and its id stands in the flavor."""
+    assert "reservation:ID" in form.parameters(cluster())["worker_flavor"]["label"]
+    elsewhere = form.parameters(replace(cluster(), profile="openstack"))
+    assert "reservation" not in elsewhere["worker_flavor"]["label"]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_costs_is_said_for_every_profile(profile: str) -> None:
+    """A lease where there is one always, machines too where there may be none; powered off ends nothing."""
+    told = hot.outputs(replace(cluster(), profile=profile))["costs"]["value"]
+    assert "lease" in told
+    assert "until it ends" in told
+    assert ("every machine" in told) == (profile != "chameleon-baremetal")
+    assert "powered off" in told
+
+
+def test_results_lie_where_files_says() -> None:
+    """The line of ssh packs what the node's layout keeps."""
+    assert str(Layout(Path("/")).memory.parent) == RUNS
+    assert f"tar -C {RUNS} " in json.dumps(hot.outputs(cluster())["files"])
+
+
+def test_text_has_its_comments_where_they_belong() -> None:
+    """Above a section, a key of it or an item of its list; never inside a text that looks like one."""
+    document = {"a": {"x": 1, "y": "  x\ny:\n- x\n"}, "b": [{"c": 1, "d": [1]}, {"c": 2, "d": [2]}]}
+    comments = {("a",): ["# A"], ("a", "y"): ["# Y", "# y"], ("b", 1): ["# second"], ("c",): ["# nowhere"]}
+    text = emit.sections(document, comments)
+    assert yaml.safe_load(text) == document
+    lines = text.splitlines()
+    assert [lines[number + 1] for number, line in enumerate(lines) if line.lstrip().startswith("# ")] == [
+        "a:", "  # y", "  y: |2", "- c: 2",
+    ]  # fmt: skip
+    assert emit.sections(document) == "".join(f"{line}\n" for line in lines if "# " not in line)

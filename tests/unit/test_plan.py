@@ -31,7 +31,10 @@ def test_review_ends_with_what_was_found() -> None:
     """Level, place, sentence, and what to do."""
     lines = str(plan.make(TEXT)).splitlines()
     assert lines[-2].startswith("  note      template.yml:")
-    assert lines[-1] == "            fix: --ssh-cidr with the range of your own network"
+    assert (
+        lines[-1]
+        == "            fix: --parameter ssh_cidr=RANGE with that of your own network, or generate with --ssh-cidr"
+    )
 
 
 def test_overrides_count() -> None:

@@ -48,7 +48,7 @@ def test_job_line_holds_what_was_asked_and_the_facts() -> None:
     job = job_of(resolve.node(template, resolve.parameters(template, {"boot_timeout": "90"}), 0, FACTS))
     expected = {
         "schema": 1, "args": AWKWARD, "boot_timeout_s": 90, "master": "10.8.0.5", "secret": "s3cret", "env": [],
-        "signal": '{"a": "ü"}', "signal_url": None, "signal_token": None, "max_hours": 24.0, "cidr": "10.8.0.0/23",
+        "signal": '{"a": "ü"}', "signal_url": None, "signal_token": None, "max_hours": "24", "cidr": "10.8.0.0/23",
     }  # fmt: skip
     assert expected == {key: job[key] for key in expected}
     assert {
@@ -64,8 +64,9 @@ def test_every_machine_gets_the_same_user_data_and_its_own_rank() -> None:
     two = [resolve.node(template, few, rank, FACTS) for rank in range(3)]
     many = [resolve.node(template, most, rank, FACTS) for rank in (0, 1, 254)]
     assert ["master", "worker-1", "worker-2"] == [node.name for node in two]
-    assert {"hotrun_rank": "2", "hotrun_workers": "2"} == two[2].metadata
-    assert {"hotrun_rank": "254", "hotrun_workers": "254"} == many[2].metadata
+    same = {"hotrun_rerun": "0", "hotrun_ref": "", "hotrun_args": ""}
+    assert {"hotrun_rank": "2", "hotrun_workers": "2", **same} == two[2].metadata
+    assert {"hotrun_rank": "254", "hotrun_workers": "254", **same} == many[2].metadata
     assert {node.user_data for node in [*two, *many]} == {two[0].user_data}
 
 

@@ -154,3 +154,12 @@ def test_columns_are_as_wide_as_their_text() -> None:
     shown.table(("part", "bytes"), [("boot script", "3,644"), ("total", "40,214")], numbers=(1,))
 
     assert out.getvalue() == "  part           bytes\n  boot script    3,644\n  total         40,214\n"
+
+
+def test_a_command_in_a_hint_is_never_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is copied is on one line."""
+    monkeypatch.setenv("COLUMNS", "80")
+    shown, _, err = ui(terminal=True)
+    fix = f"{'x' * 55} hotrun down digits --discard, and then look again"
+    shown.problems([problem(fix=fix)])
+    assert "\n        hotrun down digits --discard, and then look again\n" in err.getvalue()

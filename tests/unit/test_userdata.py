@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,6 +70,12 @@ def test_a_decoder_that_would_end_its_quotes_is_refused() -> None:
     """The shell hands it to Python between two single quotes."""
     with pytest.raises(ValueError, match="single quote"):
         userdata._unquoted("print('x')")
+
+
+def test_a_decoder_that_horizon_would_change_is_written_in_two_literals() -> None:
+    """Python reads the same text, and the two characters do not stand together."""
+    text = userdata.boot_text(replace(kept.packed(), decoder="a{$b$}c"))
+    assert '"a{""$b$""}c"' in text
 
 
 def test_program_edited_by_hand_is_refused() -> None:

@@ -1,14 +1,15 @@
 """One file per engine, all alike: `launch(job, recognition, place) -> Launch`. Pure.
 
-To add one: a module with that function, and a line in ENGINES.
+To add one: a module with that function, and its name in ENGINES. It is asked once for each rank of a node.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import shlex
 from dataclasses import dataclass, field
-from typing import Callable
+from typing import Callable, Optional
 
 from ..adapt import settings
 from ..job import Job
@@ -17,13 +18,14 @@ from ..recognise import Recognition
 
 @dataclass(frozen=True)
 class Place:
-    """Where the ranks of one node stand in the cluster."""
+    """Where one rank stands in the cluster."""
 
     node_rank: int
     nnodes: int
     nproc: int
     """Ranks on each node."""
-    master_address: str
+    addresses: tuple[str, ...]
+    """Private addresses of all nodes, the master's first."""
     master_port: int
     run: str
     attempt: int
@@ -31,40 +33,68 @@ class Place:
     threads: int
     """Cores for each rank."""
     interface: str
+    local_rank: int = 0
     resume: str = ""
     """The checkpoint to go on from, a file; empty for none."""
     reads_resume: bool = False
     """Whether the program that wrote it finds it by itself: it left a manifest of its own."""
+    shared_memory_bytes: int = 1 << 40
+    """Free in /dev/shm."""
+    service_ports: int = 0
+    """First of a thousand ports for what runs beside the ranks; 0 for its usual ones."""
+
+    @property
+    def rank(self) -> int:
+        """Among all ranks."""
+        return self.node_rank * self.nproc + self.local_rank
+
+    @property
+    def world_size(self) -> int:
+        """Ranks in all."""
+        return self.nnodes * self.nproc
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What to start for every rank of a node: arguments of the interpreter, and environment."""
+    """What to start for one rank, and beside it."""
 
     arguments: tuple[str, ...]
+    """Of the interpreter; empty: no program of its own, the rank ends with the program of rank 0."""
     environment: dict[str, str] = field(default_factory=dict)
+    """All that the engine defines; the service has it too."""
+    service: tuple[str, ...] = ()
+    """Of the interpreter: what runs beside the ranks of a node; that of its first rank is started.
+
+    The master's begins first, the others' when it listens on `master_port`.
+    """
 
 
-def torchrun_environment(place: Place, local_rank: int) -> dict[str, str]:
+def torchrun_environment(place: Place) -> dict[str, str]:
     """The variables that torchrun sets for a rank (torch/distributed/elastic/agent, static rendezvous)."""
-    rank, world_size = place.node_rank * place.nproc + local_rank, place.nnodes * place.nproc
     return {
-        "MASTER_ADDR": place.master_address,
+        "MASTER_ADDR": place.addresses[0],
         "MASTER_PORT": str(place.master_port),
-        "RANK": str(rank),
-        "WORLD_SIZE": str(world_size),
-        "LOCAL_RANK": str(local_rank),
+        "RANK": str(place.rank),
+        "WORLD_SIZE": str(place.world_size),
+        "LOCAL_RANK": str(place.local_rank),
         "LOCAL_WORLD_SIZE": str(place.nproc),
         "GROUP_RANK": str(place.node_rank),
         "GROUP_WORLD_SIZE": str(place.nnodes),
         "NODE_RANK": str(place.node_rank),
-        "ROLE_RANK": str(rank),
-        "ROLE_WORLD_SIZE": str(world_size),
+        "ROLE_RANK": str(place.rank),
+        "ROLE_WORLD_SIZE": str(place.world_size),
         "ROLE_NAME": "default",
         "TORCHELASTIC_RUN_ID": place.run,
         "TORCHELASTIC_RESTART_COUNT": str(place.attempt - 1),
         "TORCHELASTIC_MAX_RESTARTS": "0",
         "TORCHELASTIC_USE_AGENT_STORE": "False",
+        **network_environment(place),
+    }
+
+
+def network_environment(place: Place) -> dict[str, str]:
+    """Cores and interface, as torch's libraries read them."""
+    return {
         "OMP_NUM_THREADS": str(place.threads),
         "GLOO_SOCKET_IFNAME": place.interface,
         "NCCL_SOCKET_IFNAME": "=" + place.interface,
@@ -98,11 +128,18 @@ def adapting(job: Job, place: Place) -> dict[str, str]:
     return {"HOTRUN_ADAPT": json.dumps(wanted)} if job.adapt == "yes" else {}
 
 
-from . import lightning, python, torch  # noqa: E402 - they use what stands above
+ENGINES = {
+    "lightning-cli": "lightning", "lightning": "lightning", "torch": "torch", "ray": "ray",
+    "tensorflow": "tensorflow", "python": "python",
+}  # fmt: skip
+WITH_SERVICE = ("ray",)  # something listens beside the ranks, on ports of its own
+ONE_RANK_A_NODE = ("tensorflow",)  # one process there has all GPUs of its node
 
-ENGINES: dict[str, Callable[[Job, Recognition, Place], Launch]] = {
-    "lightning-cli": lightning.launch,
-    "lightning": lightning.launch,
-    "torch": torch.launch,
-    "python": python.launch,
-}
+
+def launcher(engine: str) -> Optional[Callable[[Job, Recognition, Place], Launch]]:
+    """An engine's `launch`; None where the archive came without it."""
+    try:
+        module = importlib.import_module(f"{__package__}.{ENGINES[engine]}")
+    except (ModuleNotFoundError, KeyError):
+        return None
+    return getattr(module, "launch")  # type: ignore[no-any-return]  # noqa: B009 - a name that stays

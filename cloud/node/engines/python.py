@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ..job import Job
 from ..recognise import Recognition
-from . import Launch, Place, adapting, program, trainer_variables
+from . import Launch, Place, adapting, program, torchrun_environment, trainer_variables
 
 
 def launch(job: Job, recognition: Recognition, place: Place) -> Launch:
     """The entrypoint with the user's arguments."""
-    return Launch(program(job), {**trainer_variables(place), **adapting(job, place)})
+    environment = {**torchrun_environment(place), **trainer_variables(place), **adapting(job, place)}
+    return Launch(program(job), environment)

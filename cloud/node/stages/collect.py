@@ -10,7 +10,7 @@ from typing import Any, Iterator
 from .. import proof
 from ..console import STAGES
 from ..context import Context, write_json
-from ..failure import TAIL_LINES, StageFailed
+from ..failure import TAIL_LINES, StageFailed, problem
 from ..gang import Gang
 from ..store import MAX_NODE_BYTES
 from .train import snapshot
@@ -20,19 +20,17 @@ def run(context: Context, deadline: float) -> str:
     """Bring everything; the master also judges. Returns how much came, for the console."""
     link = context.connected()
     count = size = 0
+    left: list[str] = []
     for path, name in _files(context):
-        if size + path.stat().st_size > MAX_NODE_BYTES:
-            context.console.say(
-                f"{name} stays on {context.identity.name}: more than {MAX_NODE_BYTES >> 30} GiB"
-            )
-            continue
         try:
+            if size + path.stat().st_size > MAX_NODE_BYTES:
+                raise ValueError(f"more than {MAX_NODE_BYTES >> 30} GiB")  # noqa: TRY301
             hand_in(context, path, name)
-        except OSError as error:  # no room at the master
-            context.console.say(f"{name} stays on {context.identity.name}: {error}")
-            continue
-        count, size = count + 1, size + path.stat().st_size
-    link.send("collected")
+            count, size = count + 1, size + path.stat().st_size
+        except (OSError, ValueError) as error:  # or no room at the master
+            left.append(f"{name} stays on {context.identity.name}: {error}")
+            context.console.say(left[-1])
+    link.send("collected", left=f"{left[0]} ({len(left)} files in all)" if left else "")
     if context.coordinator is not None:
         while not context.coordinator.over.wait(0.2):  # the gang has deadlines of its own for every node
             link.raise_if_again()
@@ -40,8 +38,7 @@ def run(context: Context, deadline: float) -> str:
     final = link.wait("final", math.inf)  # other ranks may train on; a lost master ends this
     context.found["final"] = final
     if final["state"] == "failed" and final["problem"]["stage"] == "collect" and context.identity.is_master:
-        found = final["problem"]
-        raise StageFailed(found["code"], found["what"], where=found["where"], fix=found["fix"])
+        raise StageFailed.of(final["problem"])
     return f"{count} files, {size / 1e6:.1f} MB"
 
 
@@ -62,10 +59,9 @@ def _files(context: Context) -> Iterator[tuple[Path, str]]:
         if path.is_file() and stage not in ("collect", "finish"):
             yield path, f"logs/{stage}.log"
     places = {"proof": own / "proof", "results": own / "results"}
-    places["results/checkpoints"] = context.layout.checkpoints(context.run)
+    places["results/checkpoints"] = context.found.get("checkpoints", context.layout.checkpoints(context.run))
     for attempt in range(1, context.attempt):  # what earlier ones wrote is not lost
-        before = own.with_name(f"{attempt}-here")
-        places[f"results/attempt-{attempt}"] = before / "results"
+        places[f"results/attempt-{attempt}"] = context.layout.here(context.run, attempt) / "results"
     for kind, top in places.items():
         for path in sorted(top.rglob("*")):
             if path.is_file() and not path.is_symlink() and not (kind == "proof" and path.suffix == ".part"):
@@ -109,6 +105,7 @@ def status(
         "recoveries": gang.memory.recoveries,
         "state": "failed" if found else "done",
         "server": context.identity.server,
+        "rerun": context.identity.rerun,
         "commit": context.found.get("commit", ""),
         "engine": context.found.get("engine", ""),
         "world_size": judgement.world_size(),
@@ -124,8 +121,22 @@ def status(
             for member in gang.members
         ],
         "result": _result(context),
-        "problems": [_shown(each) for each in ((found,) if found else ()) + judgement.warnings],
+        "problems": [
+            _shown(each) for each in (*((found,) if found else ()), *judgement.warnings, *_left(gang))
+        ],
     }
+
+
+def _left(gang: Gang) -> Iterator[dict[str, Any]]:
+    """A warning for each node that did not bring all its files."""
+    for each in gang.members:
+        late = f"{each.name} did not bring its files in time" if each.is_here else ""
+        what = each.left if each.collected else late
+        if what:
+            fix = "copy them from /var/lib/hotrun there"
+            yield problem(
+                "results-left-behind", what, fix=fix, level="warning", node=each.name, stage="collect"
+            )
 
 
 def _state(member: Any, found: dict[str, Any] | None) -> str:

@@ -12,20 +12,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
-from .. import adapt, machine, probe, requirements, uv
+from .. import adapt, engines, machine, probe, requirements, uv
 from ..context import Context
 from ..failure import StageFailed
-from ..recognise import recognise
+from ..recognise import misfit, recognise
 
 _GIB = 2**30
 _TORCH_DISK_BYTES = 7 * _GIB  # the CUDA build: 3 GB loaded, 5.2 GB unpacked
 _OTHER_DISK_BYTES = _GIB
+_DRIVER_S = 180.0  # a GPU image loads its driver, or builds it, while this program already runs
 
 
 def run(context: Context, deadline: float) -> str:
     """Make the environment. Returns its size and kind, for the console."""
-    _choose_engine(context)
-    gpus = machine.gpus()
+    choose_engine(context)
+    patience_s = 0.0 if context.host.is_rehearsal else _DRIVER_S
+    gpus = machine.gpus(time.monotonic() + patience_s, context.waiting)
     kind = machine.kind(gpus)
     layout = context.layout
     owned = [layout.checkout(context.run), layout.data, layout.home, layout.bytecode, layout.environments]
@@ -33,30 +35,38 @@ def run(context: Context, deadline: float) -> str:
         [*owned, layout.tools, uv.cache(context), context.own_directory, layout.checkpoints(context.run)]
     )
     context.found.update(gpus=gpus, owner=owner)
-    with _one_node_at_a_time(context, deadline):
+    with one_node_at_a_time(context, deadline):
         program = uv.program(context, deadline)
     chosen = requirements.file(context.program_directory, context.found["engine"])
     lock = _lock(context, program, chosen, kind, deadline)
-    environment = layout.environments / requirements.digest(kind + lock.read_text())[:16]
-    with _one_node_at_a_time(context, deadline):
-        if not (environment / ".complete").exists():
-            _install(context, program, lock, environment, deadline)
-    for words in requirements.local(chosen):  # after the lock, without hashes: it is this checkout's own code
-        uv.run(
-            context,
-            program,
-            ["pip", "install", "--no-deps", *words],
-            environment,
-            deadline,
-            cwd=chosen.parent,
-        )
-    _place_probe(environment)
-    context.found.update(environment=environment, uv=program)
-    _set_up(context, deadline)
+    own = layout.environments / requirements.digest(kind + lock.read_text())[:16]
+    with context.found.get("turn", _own)(context, own, deadline) as (environment, is_to_be_made):
+        if is_to_be_made:
+            _fill(context, program, lock, environment, deadline)
+        context.found.update(environment=environment, uv=program)
+        run_setup(context, deadline)
     return f"{kind}, Python {platform.python_version()}"
 
 
-def _choose_engine(context: Context) -> None:
+@contextmanager
+def _own(context: Context, own: Path, deadline: float) -> Iterator[tuple[Path, bool]]:
+    """Every node makes its own environment, unless share.py says otherwise."""
+    yield own, True
+
+
+def _fill(context: Context, program: Path, lock: Path, environment: Path, deadline: float) -> None:
+    chosen = requirements.file(context.program_directory, context.found["engine"])
+    with one_node_at_a_time(context, deadline):
+        if not (environment / ".complete").exists():
+            make_environment(context, program, lock, environment, deadline)
+    for words in requirements.local(chosen):  # after the lock, without hashes: it is this checkout's own code
+        command = ["pip", "install", "--no-deps", *words]
+        uv.run(context, program, command, environment, deadline, cwd=chosen.parent)
+    place_probe(environment)
+
+
+def choose_engine(context: Context) -> None:
+    """Read the program, and find out what trains."""
     path = context.program_directory / context.job.entrypoint
     top = context.layout.checkout(context.run)
 
@@ -72,11 +82,16 @@ def _choose_engine(context: Context) -> None:
         raise StageFailed("entrypoint-not-python", what, where=where) from error
     wanted, seen = context.job.engine, recognition.engine
     engine = seen if wanted in ("auto", seen.partition("-")[0]) else wanted  # may be its CLI
+    if misfit(engine, seen):
+        what = f"engine is {engine}, but {recognition.where} is written for {seen} ({recognition.evidence})"
+        raise StageFailed(
+            "engine-differs", what, where=recognition.where, fix=f"generate with --engine {seen}"
+        )
     context.found.update(recognition=recognition, engine=engine)
 
 
 @contextmanager
-def _one_node_at_a_time(context: Context, deadline: float) -> Iterator[None]:
+def one_node_at_a_time(context: Context, deadline: float) -> Iterator[None]:
     """Nodes that share a cache take turns: uv itself would load the same wheels once per node."""
     lock = uv.cache(context) / ".hotrun.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +112,7 @@ def _one_node_at_a_time(context: Context, deadline: float) -> Iterator[None]:
 def _lock(context: Context, program: Path, chosen: Path, kind: str, deadline: float) -> Path:
     """One lock for all nodes of a kind: the first that asks resolves it, the others take it."""
     link, name = context.connected(), f"lock-{kind}"
-    target = context.layout.checkout(context.run).with_name(f"{name}.txt")  # kept for a start in the middle
+    target = context.layout.run(context.run) / f"{name}.txt"  # kept for a start in the middle
     if link.claim(name):
         if not target.is_file():
             text = requirements.resolved(context, program, chosen, bool(context.found["gpus"]), deadline)
@@ -121,7 +136,8 @@ def _require_disk(context: Context, loads: bool, has_torch: bool) -> None:
         )
 
 
-def _install(context: Context, program: Path, lock: Path, environment: Path, deadline: float) -> None:
+def make_environment(context: Context, program: Path, lock: Path, environment: Path, deadline: float) -> None:
+    """Make the environment of a lock anew."""
     shutil.rmtree(environment, ignore_errors=True)
     uv.run(
         context, program, ["venv", "--quiet", "--python", sys.executable, str(environment)], None, deadline
@@ -138,16 +154,21 @@ def _install(context: Context, program: Path, lock: Path, environment: Path, dea
     (environment / ".complete").touch()
 
 
-def _place_probe(environment: Path) -> None:
+def place_probe(environment: Path) -> None:
+    """Let every interpreter of the environment record what it joins."""
     for packages in environment.glob("lib/python3*/site-packages"):
         shutil.copyfile(probe.__file__, packages / "hotrun_probe.py")
         (packages / "hotrun_probe.pth").write_text("import hotrun_probe\n")
         shutil.copyfile(adapt.__file__, packages / "hotrun_adapt.py")
+        for path in Path(engines.__file__).parent.glob("*_probe.py"):  # of the engines that came along
+            shutil.copyfile(path, packages / f"hotrun_{path.name}")
+            (packages / f"hotrun_{path.stem}.pth").write_text(f"import hotrun_{path.stem}\n")
         (packages / "hotrun_adapt.pth").write_text("import hotrun_adapt; hotrun_adapt.install()\n")
 
 
-def _set_up(context: Context, deadline: float) -> None:
-    done = context.layout.checkout(context.run).with_name("set-up")
+def run_setup(context: Context, deadline: float) -> None:
+    """Run the job's set-up command, once in a run."""
+    done = context.layout.run(context.run) / "set-up"
     if not context.job.setup or done.exists():
         return
     env = program_environment(context)
@@ -175,5 +196,6 @@ def program_environment(context: Context) -> dict[str, str]:
         "VIRTUAL_ENV": str(environment),
         "HOTRUN_DATA_DIR": str(context.layout.data),
         "PYTHONPYCACHEPREFIX": str(context.layout.bytecode),
+        **context.found.get("variables", {}),
         **dict(pair.partition("=")[::2] for pair in context.job.env),
     }

@@ -8,6 +8,7 @@ from typing import Any
 from .. import gate, survey
 from ..checkpoints import Keeper
 from ..context import Context
+from ..engines import ONE_RANK_A_NODE
 from ..failure import StageFailed
 from ..machine import Identity
 from ..recognise import refusal
@@ -40,7 +41,7 @@ def _refuse_hard_coded(context: Context) -> None:
     nnodes = context.identity.nnodes
     refused = refusal(context.job, recognition, nnodes, found["nproc"], bool(found["gpus"]))
     if refused:
-        raise StageFailed(**{key: refused[key] for key in ("code", "what", "where", "fix", "log")})
+        raise StageFailed.of(refused)
 
 
 def _show(context: Context) -> None:
@@ -71,5 +72,5 @@ def _partners(machines: list[Any], identity: Identity) -> list[Any]:
 
 def ranks(context: Context) -> int:
     """Ranks on this node: as asked, else one for each GPU, else one."""
-    asked = context.job.nproc_per_node
+    asked = "1" if context.found["engine"] in ONE_RANK_A_NODE else context.job.nproc_per_node
     return int(asked) if asked.isdigit() else max(1, len(context.found["gpus"]))

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tarfile
 import time
+from importlib import import_module
 from pathlib import Path
 
 from ..context import Context
@@ -29,9 +30,14 @@ _FIXES = {
 def run(context: Context, deadline: float) -> str:
     """Have the checkout of this run. Returns the commit, for the console."""
     _have_git(context, deadline)
+    added = "".join(
+        f", {part}: {import_module(f'..{part}', __package__).add(context, deadline)}"
+        for part in _CARRIED
+        if getattr(context.job, part)
+    )
     link, checkout = context.connected(), context.layout.checkout(context.run)
-    archive = checkout.with_name("source.tar")
-    coordinator, marker = context.coordinator, checkout.with_name("commit")
+    archive, marker = (context.layout.run(context.run) / name for name in ("source.tar", "commit"))
+    coordinator = context.coordinator
     if marker.is_file():  # an earlier start of this run was here
         commit = marker.read_text()
         if coordinator is not None:
@@ -57,7 +63,10 @@ def run(context: Context, deadline: float) -> str:
             "commit-differs", f"{context.identity.name} has {context.found['commit']} instead of {commit}"
         )
     marker.write_text(commit)
-    return str(commit)[:12]
+    return f"{commit[:12]}{added}"
+
+
+_CARRIED = ("swap", "share")  # modules that come along only where they are asked for
 
 
 def _have_git(context: Context, deadline: float) -> None:
@@ -69,20 +78,25 @@ def _have_git(context: Context, deadline: float) -> None:
                 "package-missing", f"this machine lacks {' and '.join(missing)}",
                 fix=f"sudo apt install {' '.join(missing)}",
             )  # fmt: skip
-        try:
-            quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-            context.host.install(
-                missing, lambda command: context.execute(command, deadline=deadline, env=quiet), deadline
-            )
-        except RuntimeError as error:
-            raise StageFailed(
-                "package-missing", f"{missing} could not be installed", log=str(error).splitlines()
-            ) from error
+        install(context, missing, deadline)
     lines = ["[safe]", "directory = *", "[core]", "hooksPath = /dev/null", "[advice]", "detachedHead = false"]
     if os.environ.get("HOTRUN_GITCONFIG"):
         lines += ["[include]", f"path = {os.environ['HOTRUN_GITCONFIG']}"]
     _gitconfig(context).parent.mkdir(parents=True, exist_ok=True)
     _gitconfig(context).write_text("\n".join(lines) + "\n")
+
+
+def install(context: Context, missing: list[str], deadline: float) -> None:
+    """Install OS packages; StageFailed `package-missing` with the last lines of their manager."""
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        context.host.install(
+            missing, lambda command: context.execute(command, deadline=deadline, env=quiet), deadline
+        )
+    except RuntimeError as error:
+        raise StageFailed(
+            "package-missing", f"{missing} could not be installed", log=str(error).splitlines()
+        ) from error
 
 
 def _clone(context: Context, checkout: Path, deadline: float) -> str:

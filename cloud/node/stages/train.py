@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
-import re
-import signal
+import shutil
+import socket
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Sequence
+from typing import Iterator, Sequence
 
-from .. import checkpoints, machine, process, survey
-from ..context import Context
-from ..engines import ENGINES, Place, torchrun_environment
+from .. import blame, checkpoints, machine, process, survey
+from ..context import Context, write_json
+from ..engines import Launch, Place, launcher
 from ..failure import StageFailed
 from ..process import Child
 from .environment import program_environment
 
 _POLL_S = 0.05
-# What a rank says when a peer went away: it is a victim, not the culprit (gloo, NCCL, the store).
-_OF_PEER = re.compile(
-    r"Connection closed by peer|Connection reset by peer|connectFullMesh|Broken pipe|Timed out waiting \d+ms"
-    r"|DistNetworkError|DistStoreError|NCCL communicator was aborted|remote process exited|Socket closed"
-)
-_TRACEBACK = "Traceback (most recent call last):"
-_RANK = re.compile(r"^\[rank\d+\]: ?")  # torch puts it before every line of a traceback
 _PEERS_S = 3.0  # for the other ranks of this node to say more than that somebody went away
-_PLACE = re.compile(r'File "([^"]+)", line (\d+)')
+_SERVICE_S = 180.0  # for what runs beside the ranks to listen
+_SHARED_MEMORY = "/dev/shm"
 
 
 def run(context: Context, deadline: float) -> str:
@@ -34,36 +30,52 @@ def run(context: Context, deadline: float) -> str:
     deadline = time.monotonic() + go["left_s"]
     path, is_ours = checkpoints.resume(context, go["resume"], deadline)
     place = _place(context, path, passes_itself=is_ours)
-    engine = ENGINES.get(context.found["engine"])
-    if engine is None:
-        raise StageFailed(
-            "engine-not-available", f"engine {context.found['engine']} is not in this version",
-            fix="use --engine lightning or torch",
-        )  # fmt: skip
-    launch = engine(context.job, context.found["recognition"], place)
-    context.found.setdefault("files_before", snapshot(context))  # of the first attempt
-    python = str(context.found["environment"] / "bin/python")
-    children: list[Child] = []
+    launches = list(_launches(context, place))
+    _remember_files(context)
+    children: dict[str, Child] = {}
     results = context.own_directory / "results"
     context.found["oom_kills"] = survey.oom_kills()
     replication = checkpoints.Replication(
         context, [context.layout.checkpoints(context.run), results, context.program_directory]
     )
+    service = None
     try:
-        for local_rank in range(place.nproc):
-            env = {**_environment(context, place, local_rank), **launch.environment}
-            children.append(_start(context, [python, "-u", *launch.arguments], env, place, local_rank))
-        _wait(context, children, place, deadline)
+        if launches[0].service:
+            service = _serve(context, place, launches[0])
+        for local_rank, launch in enumerate(launches):
+            if launch.arguments:
+                who = f"rank {place.rank + local_rank}"
+                children[who] = _start(context, launch.arguments, launch, place, local_rank)
+        _wait(context, children, service, deadline)
     finally:
         process.sweep(context.tag)  # every process of these ranks, whichever session it moved to
-        for child in children:
+        for child in children.values():
             child.finish_reading()
         replication.end()
     context.connected().send("exit")
     return f"{place.nproc} ranks" if place.nproc > 1 else "1 rank"
 
 
-def snapshot(context: Context) -> dict[str, tuple[float, int]]:
+def _launches(context: Context, place: Place) -> Iterator[Launch]:
+    """What to start for each rank of this node."""
+    engine = context.found["engine"]
+    launch = launcher(engine)
+    if launch is None:
+        what = f"this template does not carry the engine {engine}"
+        raise StageFailed("engine-not-available", what, fix=f"generate with --engine {engine}")
+    for local_rank in range(place.nproc):
+        yield launch(context.job, context.found["recognition"], replace(place, local_rank=local_rank))
+
+
+def _remember_files(context: Context) -> None:
+    """What the program's directory held before the first attempt, also for a start in the middle."""
+    path = context.layout.run(context.run) / "files-before.json"
+    if not path.is_file():
+        write_json(path, snapshot(context))
+    context.found["files_before"] = json.loads(path.read_text())
+
+
+def snapshot(context: Context) -> dict[str, list[float]]:
     """Files of the program's directory with time and size: what changes is brought home."""
     found, top = {}, context.program_directory
     for folder, folders, names in os.walk(top):
@@ -71,7 +83,7 @@ def snapshot(context: Context) -> dict[str, tuple[float, int]]:
         for path in (Path(folder, name) for name in names):
             if path.is_file() and not path.is_symlink():
                 status = path.stat()
-                found[str(path.relative_to(top))] = (status.st_mtime, status.st_size)
+                found[str(path.relative_to(top))] = [status.st_mtime, status.st_size]
     return found
 
 
@@ -79,57 +91,96 @@ _SKIP = {".git", "__pycache__"}
 
 
 def _place(context: Context, resume: str, *, passes_itself: bool) -> Place:
+    """Of the node's first rank."""
     go, found = context.found["go"], context.found
     return Place(
         node_rank=context.identity.rank, nnodes=context.identity.nnodes, nproc=found["nproc"],
-        master_address=go["addresses"][0], master_port=go["port"], run=context.run, attempt=context.attempt,
+        addresses=tuple(go["addresses"]), master_port=go["port"], run=context.run, attempt=context.attempt,
         has_gpu=go["has_gpu"],
         threads=max(1, machine.cpus() // found["nproc"]), interface=found["interface"],
-        resume=resume, reads_resume=passes_itself,
+        resume=resume, reads_resume=passes_itself, service_ports=go.get("service_ports", 0),
+        shared_memory_bytes=shutil.disk_usage(_SHARED_MEMORY).free if os.path.isdir(_SHARED_MEMORY) else 0,
     )  # fmt: skip
 
 
-def _environment(context: Context, place: Place, local_rank: int) -> dict[str, str]:
+def _environment(context: Context, place: Place) -> dict[str, str]:
     own = context.own_directory
     return {
-        **program_environment(context), **torchrun_environment(place, local_rank),
         "HOTRUN_RUN_DIR": str(own / "results"),
         "HOTRUN_CHECKPOINT_DIR": str(context.layout.checkpoints(context.run)),
         "HOTRUN_RESUME_FROM": place.resume, "HOTRUN_PROOF_DIR": str(own / "proof"),
         "HOTRUN_RUN_ID": context.run,
         "HOTRUN_NODE": context.identity.name, "HOTRUN_NODE_RANK": str(place.node_rank),
-        "HOTRUN_NNODES": str(place.nnodes), "HOTRUN_NODE_IPS": "\n".join(context.found["go"]["addresses"]),
-        "HOTRUN_ATTEMPT": str(place.attempt),
+        "HOTRUN_NNODES": str(place.nnodes), "HOTRUN_NODE_IPS": "\n".join(place.addresses),
+        "HOTRUN_ATTEMPT": str(place.attempt), **program_environment(context),
     }  # fmt: skip
 
 
 def _start(
-    context: Context, argv: Sequence[str], env: dict[str, str], place: Place, local_rank: int
+    context: Context, arguments: Sequence[str], launch: Launch, place: Place, local_rank: int | None
 ) -> Child:
-    rank = place.node_rank * place.nproc + local_rank
-    context.log.write(f"+ [rank {rank}] {' '.join(argv)}\n")
+    """One rank, or what runs beside them where there is no local rank."""
+    argv = [str(context.found["environment"] / "bin/python"), "-u", *arguments]
+    label = "service" if local_rank is None else f"rank {place.rank + local_rank}"
+    context.log.write(f"+ [{label}] {' '.join(argv)}\n")
+    env = {**_environment(context, place), **launch.environment}
     return Child(
         argv, env=context.base_environment(env), cwd=context.program_directory, log=context.log,
-        on_line=lambda line: context.console.say(f"[rank {rank}] {line}"), owner=context.found["owner"],
+        on_line=lambda line: context.console.say(f"[{label}] {line}"), owner=context.found["owner"],
         secrets=context.job.secrets,
     )  # fmt: skip
 
 
-def _wait(context: Context, children: Sequence[Child], place: Place, deadline: float) -> None:
+def _serve(context: Context, place: Place, launch: Launch) -> Child:
+    """Start the service of this node: the master's first, the others' once it listens."""
+    link, name, deadline = context.connected(), f"service-{context.attempt}", time.monotonic() + _SERVICE_S
+    coordinator = context.coordinator
+    if coordinator is None:
+        link.published(name, deadline)
+    service = _start(context, launch.service, launch, place, None)
+    if coordinator is not None:
+        while not _listens(place):
+            link.raise_if_over()
+            if service.returncode is not None:
+                raise blame.failure(context, service, "the service beside the ranks")
+            if time.monotonic() > deadline:
+                raise StageFailed("deadline", f"nothing listens on port {place.master_port} of the master")
+            context.waiting("waiting for the service beside the ranks")
+            time.sleep(_POLL_S)
+        coordinator.publish(name, {})
+    return service
+
+
+def _listens(place: Place) -> bool:
+    try:
+        socket.create_connection((place.addresses[0], place.master_port), 1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _wait(context: Context, children: dict[str, Child], service: Child | None, deadline: float) -> None:
     link, first_failure = context.connected(), 0.0
+    ended = f"ended-{context.attempt}"
     while True:
         link.raise_if_over()
-        _require_log(children)
-        codes = [child.returncode for child in children]
-        failed = [index for index, code in enumerate(codes) if code not in (None, 0)]
+        _require_log([*children.values(), *([service] if service else [])])
+        failed = {who: child for who, child in children.items() if child.returncode not in (None, 0)}
         if failed:
             first_failure = first_failure or time.monotonic()
-            own = [index for index in failed if not _is_of_peer(children[index])]
-            if own or None not in codes or time.monotonic() - first_failure > _PEERS_S:
-                index = (own or failed)[0]
-                raise _failure(context, children[index], place.node_rank * place.nproc + index)
-        if all(code == 0 for code in codes):
+            own = [who for who, child in failed.items() if not blame.is_of_peer(child)]
+            is_late = time.monotonic() - first_failure > _PEERS_S
+            if own or is_late or all(child.returncode is not None for child in children.values()):
+                who = (own or list(failed))[0]
+                raise blame.failure(context, failed[who], who)
+        if children and all(child.returncode == 0 for child in children.values()):
+            if service and context.coordinator is not None:
+                context.coordinator.publish(ended, {})
             return
+        if not children and link.offered(ended) is not None:
+            return
+        if service and service.returncode is not None:
+            raise blame.failure(context, service, "the service beside the ranks")
         if time.monotonic() > deadline:
             what = f"the program still runs after {context.job.max_hours:g} hours"
             raise StageFailed("deadline", what, fix="raise --max-hours")
@@ -141,49 +192,3 @@ def _require_log(children: Sequence[Child]) -> None:
         if child.log_error is not None:
             what = f"the log can't be written: {child.log_error.strerror}"
             raise StageFailed("disk-full", what, fix="choose a flavor with a larger disk")
-
-
-def _is_of_peer(child: Child) -> bool:
-    child.finish_reading()
-    return child.returncode == 1 and bool(_OF_PEER.search(exception(list(child.tail))))
-
-
-def exception(lines: Sequence[str]) -> str:
-    """`ValueError: boom`: the line that follows the frames of the last traceback; empty without one."""
-    plain = [_RANK.sub("", line) for line in lines]
-    begins = [index for index, line in enumerate(plain) if line.startswith(_TRACEBACK)]
-    if not begins:
-        return ""
-    after = (line for line in plain[begins[-1] + 1 :] if line and not line[0].isspace())
-    return next(after, "")
-
-
-def _failure(context: Context, child: Child, rank: int) -> StageFailed:
-    code, tail = child.returncode or 0, list(child.tail)
-    said = exception(tail)
-    of_peer, own_fix, error = _is_of_peer(child), "correct the program, commit, push, generate again", said
-    if code < 0:
-        error = ""  # an exception that was printed earlier did not end it
-        name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
-        what = f"ended by {name}"
-        if name == "SIGKILL" and survey.oom_kills() > context.found["oom_kills"]:
-            what = error = "the machine's memory was full, and the kernel ended it (out of memory)"
-            own_fix = "choose a flavor with more memory, or a smaller batch"
-    else:
-        what = said or f"ended with exit code {code}"
-    return StageFailed(
-        "program-failed", f"rank {rank}: {what}"[:400], log=tail, of_peer=of_peer,
-        error="" if of_peer else error,
-        where=_user_line(context, tail) if said else "",
-        fix="another machine ended first: start again" if of_peer else own_fix,
-    )  # fmt: skip
-
-
-def _user_line(context: Context, tail: Sequence[str]) -> str:
-    """`file:line` of the innermost frame in the user's own code."""
-    root = str(context.layout.checkout(context.run)) + "/"
-    for line in reversed(tail):
-        match = _PLACE.search(line)
-        if match and match.group(1).startswith(root):
-            return f"{match.group(1)[len(root) :]}:{match.group(2)}"
-    return ""

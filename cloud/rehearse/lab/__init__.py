@@ -64,6 +64,9 @@ class Level(Protocol):
     def loss(self, percent: float) -> None:
         """Lose packets between machines."""
 
+    def count_memory(self, name: str) -> None:
+        """Make a limit of a machine's memory possible that comes when it runs."""
+
     def limit_memory(self, name: str, size: int) -> None:
         """Let a machine have `size` bytes of memory."""
 

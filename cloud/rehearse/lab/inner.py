@@ -75,6 +75,8 @@ def _settle(plan: dict[str, Any]) -> None:
     _replace("/etc/resolv.conf", f"nameserver {plan['resolver']}\n")
     if plan["room"] is not None:
         fill(root, plan["room"])
+    if plan.get("share"):
+        _mount("--bind", *plan["share"])  # as NFS would, after the disk that holds the place
 
 
 def _own_sys() -> None:

@@ -5,6 +5,7 @@ Their names carry this process's number: what a killed rehearsal left behind is 
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import suppress
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud.rehearse.lab import CantDo
+from cloud.rehearse.processes import has_ended, held_bytes, kill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,8 +38,15 @@ class Limits:
         """Where this rehearsal's cgroups are, below /, for who removes them when this process is gone."""
         return [str((place / f"{self._name}-*").relative_to("/")) for place in (self._root, self._root / "*")]
 
+    def count(self, name: str) -> None:
+        """Count the memory of a machine that is not running yet: a limit can come later. Raises CantDo."""
+        self._limit(name, "memory", {}, ())
+
     def memory(self, name: str, size: int, running: Iterable[int]) -> None:
-        """Let the machine, whose processes are `running`, have `size` bytes. Raises CantDo."""
+        """Let the machine, whose processes are `running`, have `size` bytes. Raises CantDo.
+
+        What they took before they were counted is not seen: the kernel moves processes, not their pages.
+        """
         files = {"memory.max": str(size)} if self._is_unified else {"memory.limit_in_bytes": str(size)}
         self._limit(name, "memory", files, running)
 
@@ -79,14 +88,40 @@ class Limits:
             group.mkdir(exist_ok=True)
             if group not in self._groups.setdefault(name, []):
                 self._groups[name].append(group)
-            for file, value in files.items():
-                (group / file).write_text(value)
             for pid in running:
                 with suppress(ProcessLookupError):
                     (group / "cgroup.procs").write_text(str(pid))
+            for file, value in files.items():
+                _hold(group, file, value)
         except OSError as error:
             who = "" if os.geteuid() == 0 else ", which takes root here"
             raise CantDo(f"limits need a cgroup at {group}{who}: {error.strerror}") from error
+
+
+def _hold(group: Path, file: str, value: str) -> None:
+    """Set a limit; where a process is in its way, end the largest, as the kernel's own choice would be.
+
+    cgroups of version 2 do so themselves; those of version 1 refuse a limit below what can't be taken back.
+    """
+    deadline = time.monotonic() + _EMPTY_S
+    while True:
+        try:
+            (group / file).write_text(value)
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+            largest = _largest(group)
+            kill(largest)
+            while not all(map(has_ended, largest)) and time.monotonic() < deadline:
+                time.sleep(0.02)  # else the next one would be ended too, for pages on their way back
+        else:
+            return
+
+
+def _largest(group: Path) -> list[int]:
+    """The process of a group that holds most memory, none where all are gone."""
+    held = {int(pid): held_bytes(int(pid)) for pid in (group / "cgroup.procs").read_text().split()}
+    return [max(held, key=held.__getitem__)] if held else []
 
 
 def _all(root: Path) -> list[Path]:

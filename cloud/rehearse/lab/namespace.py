@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud.rehearse.environment import named_paths
+from cloud.rehearse.guardian import with_variable
 from cloud.rehearse.lab import rules
 from cloud.rehearse.lab.gateway import Gateway
 from cloud.rehearse.lab.limits import Limits
-from cloud.rehearse.lab.process import with_variable
 from cloud.rehearse.lab.site import Lab
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Namespace:
             "root": str(node.root), "hostname": f"{self._stack}-{node.name}",
             "hosts": self._hosts(), "resolver": self.network.services,
             "hidden": hidden, "kept": kept, "room": self._room.get(node.name),
+            "share": node.share and [str(path) for path in node.share],
         }  # fmt: skip
         init = [sys.executable, "-I", _INNER, json.dumps(plan), "bash", str(node.user_data)]
         return [*self._limits.joining(node.name), *self.inside(node.name), *self._lab.machine(), *init]
@@ -94,6 +95,10 @@ class Namespace:
         for name, tap in self._site.taps.items():
             self._run(["tc", "qdisc", "replace", "dev", tap, *limit])
             self._run(["tc", "qdisc", "replace", "dev", "ens3", *limit], name)
+
+    def count_memory(self, name: str) -> None:
+        """See `Level`."""
+        self._limits.count(name)
 
     def limit_memory(self, name: str, size: int) -> None:
         """See `Level`."""

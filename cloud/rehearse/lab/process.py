@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from cloud.rehearse import addresses
+from cloud.rehearse.guardian import with_variable
 from cloud.rehearse.lab import CantDo
 from cloud.rehearse.lab.limits import Limits
 
 if TYPE_CHECKING:
     import socket
+    from pathlib import Path
 
     from cloud.rehearse.prepare import Node
 
@@ -63,6 +63,10 @@ class Process:
         """Not at this level."""
         self._refuse(f"filling the disk of {name}", "disk")
 
+    def count_memory(self, name: str) -> None:
+        """See `Level`."""
+        self._limits.count(name)
+
     def limit_memory(self, name: str, size: int) -> None:
         """See `Level`."""
         self._limits.memory(name, size, self.processes(name))
@@ -78,18 +82,3 @@ class Process:
 
     def _refuse(self, what: str, shared: str) -> NoReturn:
         raise CantDo(f"{what} needs --level namespace: machines share this computer's {shared}")
-
-
-def with_variable(*settings: str) -> set[int]:
-    """Processes with one of these NAME=VALUE in their environment, this one excepted."""
-    wanted = {setting.encode() for setting in settings}
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            if not wanted.isdisjoint((entry / "environ").read_bytes().split(b"\0")):
-                found.add(int(entry.name))
-        except OSError:  # ended meanwhile, or another user's
-            continue
-    return found

@@ -18,7 +18,7 @@ class Net(LightningModule):
         return torch.nn.functional.cross_entropy(self.layer(batch[0]), batch[1])
 
     def on_train_epoch_start(self):
-        print("begins", self.current_epoch, flush=True)
+        print(f"epoch {self.current_epoch} begins", flush=True)
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)

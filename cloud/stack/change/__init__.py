@@ -1,0 +1,1 @@
+"""A change of a stack that is there: another size, another run."""
