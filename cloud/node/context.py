@@ -156,6 +156,7 @@ class Context:
             "HOME": str(self.layout.home),
             "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
             process.TAG: self.tag,
+            "SPT_NOENV": "1",  # setproctitle, Ray's too, else writes over the environment: no tag
             "PYTHONUNBUFFERED": "1",
             **(extra or {}),
         }

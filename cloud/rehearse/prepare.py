@@ -172,16 +172,9 @@ def _nodes(
         handed.program(root, one.user_data)
         is_shared = handed.job_of(one.user_data).get("share")
         share = handed.share(root, place.taken.node(node_name(0)), level.name) if is_shared else None
-        nodes.append(
-            Node(
-                name=one.name,
-                address=address,
-                root=root,
-                user_data=user_data,
-                environment=environ,
-                share=share,
-            )
-        )
+        nodes.append(Node(
+            name=one.name, address=address, root=root, user_data=user_data, environment=environ, share=share
+        ))  # fmt: skip
     return tuple(nodes)
 
 

@@ -123,7 +123,10 @@ def _headline(report: Report, first: Problem) -> str:
     if report.exit_code == 130:
         return f"interrupted after {report.seconds:.0f} s; {end}; files are left in {report.run_dir}/"
     if report.exit_code == 6:
-        return f"the deadline passed after {report.seconds:.0f} s; {end}"
+        why = (
+            "the job could not start: given up" if first.code == "slurm-job-waits" else "the deadline passed"
+        )
+        return f"{why} after {report.seconds:.0f} s; {end}"
     if first.code == "not-distributed":
         return "every process ended with exit 0, but the machines did not train as one; nothing left running"
     if not first.node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloud.rehearse.lab import CantDo
+from cloud.rehearse.lab import CantDo, gateway
 from tests.rehearse import labs
 from tests.rehearse.labs import listening, reached
 
@@ -106,7 +107,26 @@ def test_blocked_ports_leave_the_coordinators(directory: Path, name: str | None)
         assert bool(reached(level, "worker-2", MASTER, 29500)) is (name is None)
 
 
-def test_names_are_answered_until_they_are_blocked(directory: Path) -> None:
+@contextmanager
+def name_server() -> Iterator[tuple[str, int]]:
+    """One of this computer: every question comes back as its own answer."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+
+        def serve() -> None:
+            while (asked := server.recvfrom(512))[0]:
+                server.sendto(*asked)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server.getsockname()
+        finally:
+            server.sendto(b"", server.getsockname())  # ends it
+            thread.join()
+
+
+def test_names_are_answered_until_they_are_blocked(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gateway passes questions on to this computer's resolver; a fault drops those of one machine."""
     ask = """
 import socket, sys
@@ -121,11 +141,13 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         command = [*level.inside(name), sys.executable, "-I", "-c", ask]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
-    with labs.opened(directory) as level:
-        assert is_answered("worker-1")
-        level.block_names("worker-1")
-        assert not is_answered("worker-1")
-        assert is_answered("master")
+    with name_server() as server:
+        monkeypatch.setattr(gateway, "resolvers", lambda _: [server])
+        with labs.opened(directory) as level:
+            assert is_answered("worker-1")
+            level.block_names("worker-1")
+            assert not is_answered("worker-1")
+            assert is_answered("master")
 
 
 def test_packets_are_lost_by_a_rule(directory: Path) -> None:

@@ -100,8 +100,8 @@ def test_resolvers_are_this_computers(tmp_path: Path) -> None:
     conf.write_text(
         "# nameserver 9.9.9.9\nsearch x\n" + "".join(f"nameserver 192.0.2.{n}\n" for n in range(1, 6))
     )
-    assert gateway.resolvers(conf) == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
-    assert gateway.resolvers(tmp_path / "missing") == ["127.0.0.1"]
+    assert gateway.resolvers(conf) == [("192.0.2.1", 53), ("192.0.2.2", 53), ("192.0.2.3", 53)]
+    assert gateway.resolvers(tmp_path / "missing") == [("127.0.0.1", 53)]
 
 
 def test_closing_the_gateway_ends_its_threads() -> None:

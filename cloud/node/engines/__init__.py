@@ -67,6 +67,8 @@ class Launch:
 
     The master's begins first, the others' when it listens on `master_port`.
     """
+    scratch: str = ""
+    """A directory of the service's own, gone when it has ended; empty for none."""
 
 
 def torchrun_environment(place: Place) -> dict[str, str]:

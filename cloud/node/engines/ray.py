@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import socket
 import time
+from typing import Sequence
 
 from ..failure import StageFailed
 from ..job import Job
@@ -17,10 +18,10 @@ from . import Launch, Place, network_environment, program
 
 _PORTS = (  # from 6380 on, or from `service_ports`
     "node-manager", "object-manager", "runtime-env-agent", "dashboard-agent-grpc", "dashboard-agent-listen",
-    "metrics-export", "min-worker",
+    "metrics-export",
 )  # fmt: skip
-_PATIENCE_S = 60  # with ports: what an attempt before this one had started may still be ending
-_LONGEST_PLACE = 42  # of its files, as the names of its sockets are long, and 107 bytes are allowed
+_PATIENCE_S = 10  # with ports of an attempt before this one, which the kernel may still be closing
+_LONGEST_PLACE = 38  # of its files, but for a rank: names of sockets are long, and may have 107 bytes
 
 
 def launch(job: Job, recognition: Recognition, place: Place) -> Launch:
@@ -32,46 +33,53 @@ def launch(job: Job, recognition: Recognition, place: Place) -> Launch:
     if place.nnodes > 1 and place.addresses[0].startswith("127."):
         what = "at level process Ray's machines would share their ports"
         raise StageFailed("level-not-possible", what, fix="rehearse with --level namespace")
-    head = f"{place.addresses[0]}:{place.master_port}"
-    cpus = place.nproc + max(1, (place.threads - 1) * place.nproc)  # one for each rank, one to read data
-    words = ["-m", "ray.scripts.scripts", "start", "--block"]
-    first = place.service_ports or 6380
-    ports = [*range(first, first + 6)]
-    words += ["--node-ip-address", place.addresses[place.node_rank], f"--num-cpus={cpus}"]
     free = place.shared_memory_bytes
     if free < 100 << 20:  # Ray refuses a store of less than 80 MB
         what = f"/dev/shm has {free >> 20} MB free, and Ray needs 100"
         raise StageFailed("shared-memory-short", what, fix="choose a flavor with more memory")
-    # At most 2 GiB of objects; Ray would take a third of the memory.
-    words += [f"--object-store-memory={min(2 << 30, free * 8 // 10)}"]
-    words += [f"--max-worker-port={first + 998}"]
-    words += [f"--{name}-port={port}" for port, name in enumerate(_PORTS, first)]
-    words += ["--temp-dir", directory(place.run)]
-    if place.node_rank:
-        words += ["--address", head]
-    else:
-        ports += [place.master_port]
-        words += ["--head", f"--port={place.master_port}", "--dashboard-host=127.0.0.1"]
-        words += [f"--dashboard-port={first + 999 if place.service_ports else 8265}"]
-    late = time.monotonic() + _PATIENCE_S
-    while ports:
-        try:
-            socket.create_server(("", ports[-1])).close()
-            ports.pop()
-        except OSError as error:
-            if time.monotonic() > late:
-                raise StageFailed("port-taken", f"port {ports[-1]} can't be used: {error}") from error
-            time.sleep(0.5)
+    first = place.service_ports or 6380
+    _require_free([*range(first, first + len(_PORTS)), *([] if place.node_rank else [place.master_port])])
+    head = f"{place.addresses[0]}:{place.master_port}"
     environment = {
         "RAY_ADDRESS": head, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token(job),
         "RAY_USAGE_STATS_ENABLED": "0", "WORLD_SIZE": str(place.world_size), **network_environment(place),
     }  # fmt: skip
-    return Launch(() if place.rank else program(job), environment, tuple(words))
+    files = directory(place.run, place.node_rank)
+    return Launch(() if place.rank else program(job), environment, _start(place, first, head, files), files)
 
 
-def directory(run: str) -> str:
-    """Where Ray has its files on each machine; short, and on a disk of its own, as its sockets are there."""
-    return f"/tmp/ray-{run}"[:_LONGEST_PLACE]
+def _start(place: Place, first: int, head: str, files: str) -> tuple[str, ...]:
+    """The words of `ray start`: its ports from `first` on, at most 2 GiB of objects."""
+    cpus = place.nproc + max(1, (place.threads - 1) * place.nproc)  # one for each rank, one to read data
+    words = ["-m", "ray.scripts.scripts", "start", "--block"]
+    words += ["--node-ip-address", place.addresses[place.node_rank], f"--num-cpus={cpus}"]
+    # Ray would take a third of the memory.
+    words += [f"--object-store-memory={min(2 << 30, place.shared_memory_bytes * 8 // 10)}"]
+    words += [f"--{name}-port={port}" for port, name in enumerate((*_PORTS, "min-worker"), first)]
+    words += [f"--max-worker-port={first + 998}", "--temp-dir", files]
+    if place.node_rank:
+        return *words, "--address", head
+    dashboard = first + 999 if place.service_ports else 8265
+    words += ["--head", f"--port={place.master_port}", "--dashboard-host=127.0.0.1"]
+    return *words, f"--dashboard-port={dashboard}"
+
+
+def _require_free(ports: Sequence[int]) -> None:
+    late = time.monotonic() + _PATIENCE_S
+    for port in ports:
+        while True:
+            try:
+                socket.create_server(("", port)).close()
+                break
+            except OSError as error:
+                if time.monotonic() > late:
+                    raise StageFailed("port-taken", f"port {port} can't be used: {error}") from error
+                time.sleep(0.5)
+
+
+def directory(run: str, node_rank: int) -> str:
+    """Where Ray has its files on a machine, its sockets too; short, and no other's where /tmp is shared."""
+    return f"{f'/tmp/ray-{run}'[:_LONGEST_PLACE]}-{node_rank}"
 
 
 def _token(job: Job) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any, Sequence
 from .. import process
 from ..console import node_name
 from ..context import Context, write_json
-from ..engines import ray
 from ..failure import Ended, MasterLost, StageFailed, Stopped
 from ..recognise import refusal
 from ..stages import train
@@ -63,7 +61,6 @@ def train_node(words: Sequence[str]) -> int:
     code = _through(context, "train", _train)
     note.unlink()
     talk.close()
-    shutil.rmtree(ray.directory(context.run), ignore_errors=True)  # /tmp is the cluster's, for all
     return code
 
 

@@ -49,6 +49,8 @@ def run(context: Context, deadline: float) -> str:
         _wait(context, children, service, deadline)
     finally:
         process.sweep(context.tag)  # every process of these ranks, whichever session it moved to
+        if launches[0].scratch:
+            shutil.rmtree(launches[0].scratch, ignore_errors=True)
         for child in children.values():
             child.finish_reading()
         replication.end()

@@ -64,7 +64,7 @@ class Gateway:
     def _dial(self, target: tuple[str, int]) -> socket.socket:
         host, port = target
         if (host, port) == (self._address, 53):
-            host = self._resolvers[0]
+            host, port = self._resolvers[0]
         elif not may_leave(host) or host == self._address:
             raise ConnectionRefusedError(f"{host} is not outside")
         return socket.create_connection((host, port), DIAL_S)
@@ -79,10 +79,10 @@ class Gateway:
 
     def _ask(self, question: bytes, asker: tuple[str, int]) -> None:
         for resolver in self._resolvers:
-            family = socket.AF_INET6 if ":" in resolver else socket.AF_INET
+            family = socket.AF_INET6 if ":" in resolver[0] else socket.AF_INET
             with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as upstream:
                 upstream.settimeout(NAME_S)
-                upstream.connect((resolver, 53))
+                upstream.connect(resolver)
                 upstream.send(question)
                 answer = upstream.recv(1 << 16)
                 self._names.sendto(answer, asker)
@@ -104,15 +104,15 @@ def may_leave(host: str) -> bool:
     )
 
 
-def resolvers(path: Path) -> list[str]:
-    """The name servers of a resolv.conf; this computer's own when it names none."""
+def resolvers(path: Path) -> list[tuple[str, int]]:
+    """Address and port of the name servers of a resolv.conf; this computer's own when it names none."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     words = [line.split() for line in lines]
     found = [word[1] for word in words if len(word) > 1 and word[0] == "nameserver"]
-    return found[:_MAX_RESOLVERS] or ["127.0.0.1"]
+    return [(host, 53) for host in found[:_MAX_RESOLVERS] or ["127.0.0.1"]]
 
 
 def _pour(source: socket.socket, target: socket.socket) -> None:

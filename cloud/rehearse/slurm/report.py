@@ -48,13 +48,7 @@ class SlurmReport(Report):
 
     def __str__(self) -> str:
         if self.state != "done":
-            is_waiting = any(problem.code == "slurm-job-waits" for _, problem in self.errors)
-            told = Report.__str__(self)
-            return (
-                told.replace("the deadline passed", "the job could not start: given up", 1)
-                if is_waiting
-                else told
-            )
+            return Report.__str__(self)
         lines = [as_one(self), *figures(self.result), f"not shown here: {NOT_SHOWN}"]
         steps = self.launch.steps(self.run_dir, self.name)
         return "\n".join([*lines, *other_problems(self.problems), "", *where(self.run_dir, steps)])

@@ -16,9 +16,9 @@ import pytest
 from tests.engines.ray.drivers import DEADLINE_S, PAYLOAD, Driver, clean_environment
 from tests.payload.left import data_root, mnist_root
 from tests.rehearse.conftest import runs
-from tests.rehearse.processes import below, wait_until_gone
+from tests.rehearse.kept import cache
 
-__all__ = ["data_root", "mnist_root", "runs"]  # fixtures
+__all__ = ["cache", "data_root", "mnist_root", "runs"]  # fixtures
 sys.path.insert(0, str(PAYLOAD))
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="needs payload/requirements-ray.txt"
@@ -51,14 +51,6 @@ def machines() -> Iterator[Path]:
     """A cache for all rehearsals of this folder: their machines make the environment once."""
     with tempfile.TemporaryDirectory(prefix="hotrun-") as name:
         yield Path(name)
-
-
-@pytest.fixture
-def cache(machines: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """That cache; after each rehearsal nothing may run in it."""
-    monkeypatch.setenv("HOTRUN_CACHE_DIR", str(machines))
-    yield machines
-    assert wait_until_gone(machines), f"still running: {below(machines)}"
 
 
 @pytest.fixture(scope="session")

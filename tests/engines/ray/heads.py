@@ -79,7 +79,7 @@ def head(directory: Path, python: str = sys.executable) -> Iterator[Head]:
         yield Head(launch, secret, process, log)
     finally:
         end(process, launch.environment["RAY_AUTH_TOKEN"])
-        shutil.rmtree(ray.directory(f"test-{secret}"), ignore_errors=True)
+        shutil.rmtree(launch.scratch)
 
 
 def end(process: subprocess.Popen[bytes], token: str) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import shutil
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.rehearse import labs
 from tests.rehearse.test_rehearsals import payload, run, template
+
+if TYPE_CHECKING:
+    from cloud.rehearse.report import Report
 
 pytestmark = pytest.mark.rehearsal
 PORT = 6382  # the runtime environments' agent, cloud/node/engines/ray.py
@@ -29,6 +33,13 @@ def text(workers: int, **job: object) -> str:
     return template(workers, **made)
 
 
+def require_taken(report: Report, node: str) -> None:
+    """The machine, the stage and the port are named."""
+    ((_, problem),) = report.errors
+    assert (problem.code, problem.node, problem.stage) == ("port-taken", node, "train")
+    assert problem.what.startswith(f"port {PORT} can't be used: [Errno 98] Address already in use")
+
+
 def test_a_port_that_another_program_has_on_the_master(cache: Path, runs: Path, tmp_path: Path) -> None:
     """At level `process` it is this computer's."""
     with socket.socket() as other:
@@ -40,9 +51,7 @@ def test_a_port_that_another_program_has_on_the_master(cache: Path, runs: Path, 
         other.listen()
         report = run(text(0), runs, source=payload(tmp_path), level="process")
 
-    ((_, problem),) = report.errors
-    assert (problem.code, problem.node, problem.stage) == ("port-taken", "master", "train")
-    assert problem.what.startswith(f"port {PORT} can't be used: [Errno 98] Address already in use")
+    require_taken(report, "master")
 
 
 def test_a_port_that_another_program_has_on_a_worker(cache: Path, runs: Path, tmp_path: Path) -> None:
@@ -50,9 +59,7 @@ def test_a_port_that_another_program_has_on_a_worker(cache: Path, runs: Path, tm
     labs.needed()
     report = run(text(1, setup=TAKEN), runs, source=payload(tmp_path), level="namespace")
 
-    ((_, problem),) = report.errors
-    assert (problem.code, problem.node, problem.stage) == ("port-taken", "worker-1", "train")
-    assert problem.what.startswith(f"port {PORT} can't be used: [Errno 98] Address already in use")
+    require_taken(report, "worker-1")
 
 
 def test_too_little_shared_memory(cache: Path, runs: Path, tmp_path: Path) -> None:
