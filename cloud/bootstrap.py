@@ -28,18 +28,8 @@ if __name__ == "__main__":  # as in generator.py: the checkout's root instead of
     HERE = os.path.dirname(os.path.realpath(__file__))
     sys.path[:] = [os.path.dirname(HERE)] + [entry for entry in sys.path if os.path.realpath(entry) != HERE]
 
-from cloud.setup.environments import (
-    PIP_LINE,
-    ROOT,
-    STAMP,
-    CannotMake,
-    hash_of,
-    install_with_pip,
-    is_ready,
-    make,
-    python_of,
-    say,
-)
+from cloud.setup.command import ROOT, CannotMake, say
+from cloud.setup.environments import PIP_LINE, STAMP, hash_of, install_with_pip, is_ready, make, python_of
 
 MINIMUM_PYTHON = (3, 11)  # openstacksdk, python-heatclient and python-openstackclient ask for it
 NEEDED = {  # import name -> (distribution, lowest version as in pyproject.toml)

@@ -10,7 +10,7 @@ from cloud.errors import DeadlinePassed, NoAccess, Problem, RunFailed
 from cloud.look import place, ports
 from cloud.look.over_ssh import PORTS
 from cloud.setup import tensorboard
-from cloud.setup.environments import CannotMake
+from cloud.setup.command import CannotMake
 from cloud.stack.inside import board, events, run
 
 if TYPE_CHECKING:

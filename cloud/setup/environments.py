@@ -12,26 +12,16 @@ import glob
 import hashlib
 import importlib.util
 import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from typing import Callable, Iterator
 
+from cloud.setup.command import ROOT, CannotMake, run, say
+
 STAMP = "hotrun-pins"  # in an environment that this file made: the hash of what was installed
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 PIP_LINE = "python3 -m pip install click rich PyYAML Jinja2"
-
-
-class CannotMake(Exception):
-    """One sentence why there is no environment, with the command that helps."""
-
-
-def say(text: str) -> None:
-    """Write one line of progress."""
-    print("hotrun: " + text, file=sys.stderr, flush=True)
 
 
 def make(
@@ -59,7 +49,6 @@ def make(
         raise CannotMake(f"nothing can be written in {' or '.join(places)}; type: {otherwise}")
     final, work = os.path.join(home, name), os.path.join(home, ".build")
     base = os.path.join(work, os.path.basename(name).lstrip("."))
-    aside, old = f"{base}.new-{os.getpid()}", f"{base}.old-{os.getpid()}"
     with alone(base + ".lock"):
         if is_ready(final, stamp):  # another start made it while this one waited
             return python_of(final)
@@ -67,19 +56,25 @@ def make(
             shutil.rmtree(left, ignore_errors=True)
         say(f"{'renewing' if os.path.isdir(final) else 'first start: making'} {final} ({size})")
         began = time.monotonic()
-        try:
-            build(aside)
-            _settle(aside, final)
-            with open(os.path.join(aside, STAMP), "w") as handle:
-                handle.write(stamp)
-            if os.path.lexists(final):
-                os.rename(final, old)
-            os.rename(aside, final)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+        _build(build, final, base, stamp)
         say(f"made in {time.monotonic() - began:.1f} s")
     return python_of(final)
+
+
+def _build(build: Callable[[str], None], final: str, base: str, stamp: str) -> None:
+    """Build aside and rename into place: what is at `final` is whole at every moment."""
+    aside, old = f"{base}.new-{os.getpid()}", f"{base}.old-{os.getpid()}"
+    try:
+        build(aside)
+        _settle(aside, final)
+        with open(os.path.join(aside, STAMP), "w") as handle:
+            handle.write(stamp)
+        if os.path.lexists(final):
+            os.rename(final, old)
+        os.rename(aside, final)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def install_with_pip(directory: str, pins: str, what: str, limit_s: float | None = None) -> None:
@@ -103,74 +98,6 @@ def install_with_pip(directory: str, pins: str, what: str, limit_s: float | None
 
 _PIP_INSTALL = ["install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-user"]
 _PIP_INSTALL += ["--retries", "2", "--prefer-binary", "--require-hashes"]
-
-
-def run(
-    command: list[str],
-    what: str,
-    environ: dict[str, str] | None = None,
-    show: bool = False,
-    limit_s: float | None = None,
-) -> None:
-    """Run a command without stdin, its output kept for the error, or shown; a tick a second at a terminal.
-
-    Raises CannotMake with the last line of the output that names an error, or after `limit_s` seconds.
-    """
-    env = {key: value for key, value in os.environ.items() if key not in _MISLEADING}
-    env.update(environ or {})
-    with tempfile.TemporaryFile() as output:
-        target = sys.stderr if show else output
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=target, stderr=target, env=env)
-        try:
-            _watch(child, what, tick=sys.stderr.isatty() and not show, limit_s=limit_s)
-        finally:
-            if child.poll() is None:
-                child.kill()
-                child.wait()
-        output.seek(0)
-        lines = [
-            line.strip() for line in output.read().decode("utf-8", "replace").splitlines() if line.strip()
-        ]
-    if child.returncode:
-        errors = [line for line in lines if "error" in line.lower()] or lines or ["see above"]
-        if any(_UNREACHABLE.search(line) for line in lines):
-            errors = ["the package index can't be reached; with a network, a proxy or a mirror it goes on"]
-        again = os.path.join(ROOT, "cloud", "bootstrap.py")
-        raise CannotMake(
-            f"{what} can't be installed: {errors[-1]}\n  once that is mended, type: python3 {again}"
-        )
-
-
-_UNREACHABLE = re.compile(  # pip's and uv's words; they then call the package unknown, which misleads
-    r"failed to (resolve|establish)|name resolution|dns error|network is unreachable"
-    r"|connection refused|timed out",
-    re.IGNORECASE,
-)
-_MISLEADING = (
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "PIP_USER",
-    "PIP_TARGET",
-    "PIP_PREFIX",
-    "PIP_ROOT",
-    "__PYVENV_LAUNCHER__",
-)
-
-
-def _watch(child: subprocess.Popen[bytes], what: str, tick: bool, limit_s: float | None) -> None:
-    began = time.monotonic()
-    while True:
-        try:
-            child.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            if limit_s is not None and time.monotonic() - began > limit_s:
-                raise CannotMake(f"{what} can't be installed: not done after {limit_s:.0f} s") from None
-            if tick:
-                print(f"\r  {what} … {time.monotonic() - began:.0f} s ", end="", file=sys.stderr, flush=True)
-            continue
-        if tick:
-            print("\r" + " " * (len(what) + 16) + "\r", end="", file=sys.stderr, flush=True)
-        return
 
 
 def python_of(directory: str) -> str:

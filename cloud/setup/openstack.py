@@ -11,7 +11,8 @@ import sys
 from importlib import metadata
 
 from cloud import bootstrap
-from cloud.setup.environments import ROOT, STAMP, CannotMake, install_with_pip, make
+from cloud.setup.command import ROOT, CannotMake
+from cloud.setup.environments import STAMP, install_with_pip, make
 
 PINS = os.path.join(ROOT, "requirements", "cloud.txt")
 DOOR = os.path.join(ROOT, "cloud", "generator.py")

@@ -10,14 +10,8 @@ import importlib.util
 import os
 import sys
 
-from cloud.setup.environments import (
-    ROOT,
-    STAMP,
-    CannotMake,
-    install_with_pip,
-    make,
-    python_of,
-)
+from cloud.setup.command import ROOT, CannotMake
+from cloud.setup.environments import STAMP, install_with_pip, make, python_of
 
 PINS = os.path.join(ROOT, "requirements", "tensorboard.txt")
 LIMIT_S = 600.0

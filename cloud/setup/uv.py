@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 from cloud.node.index import uv_settings
-from cloud.setup.environments import ROOT, CannotMake, install_with_pip, make, python_of, run, say
+from cloud.setup.command import ROOT, CannotMake, run, say
+from cloud.setup.environments import install_with_pip, make, python_of
 
 CPU_PROBE_S = 8  # a machine without a way to the CPU wheels should not wait for long
 

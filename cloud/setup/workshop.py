@@ -14,7 +14,8 @@ import sys
 
 from cloud import bootstrap
 from cloud.setup import openstack, tensorboard
-from cloud.setup.environments import ROOT, CannotMake, make, say
+from cloud.setup.command import ROOT, CannotMake, say
+from cloud.setup.environments import make
 from cloud.setup.uv import Uv
 
 TORCH = ("torch", "torchvision")

@@ -47,7 +47,7 @@ def test_the_node_program_is_read_by_python_3_9(path: Path) -> None:
         assert not isinstance(node, getattr(ast, "Match", ())), "match came with 3.10"
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "setup/environments"])
+@pytest.mark.parametrize("name", ["bootstrap", "setup/command", "setup/environments"])
 def test_the_door_is_read_by_python_3_7(name: str) -> None:
     """It must be able to say that the Python is too old."""
     assert tree_of(ROOT / "cloud" / f"{name}.py", (3, 7)).body

@@ -10,7 +10,7 @@ import pytest
 
 from cloud.errors import NoAccess
 from cloud.setup import openstack as setup
-from cloud.setup.environments import CannotMake, run
+from cloud.setup.command import CannotMake, run
 from cloud.stack.login import no_access
 from cloud.stack.login.access import require_sdk
 from cloud.stack.login.tried import tried

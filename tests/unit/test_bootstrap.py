@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cloud import bootstrap
-from cloud.setup import environments
+from cloud.setup import command, environments
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "checkout"
     (root / "requirements").mkdir(parents=True)
     (root / "requirements" / "base.txt").write_text("click==8.1.0\n")
-    for module in (bootstrap, environments):
+    for module in (bootstrap, command, environments):
         monkeypatch.setattr(module, "ROOT", str(root))
     monkeypatch.setattr(bootstrap, "PINS", str(root / "requirements" / "base.txt"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -91,9 +91,9 @@ def test_a_failed_build_leaves_nothing(checkout: Path) -> None:
 
     def build(directory: str) -> None:
         Path(directory).mkdir()
-        raise environments.CannotMake("the index could not be reached")
+        raise command.CannotMake("the index could not be reached")
 
-    with pytest.raises(environments.CannotMake):
+    with pytest.raises(command.CannotMake):
         environments.make(".venv", [bootstrap.PINS], build, "1 MB")
     assert not (checkout / ".venv").exists()
     assert [path.name for path in (checkout / ".build").iterdir()] == ["venv.lock"]
@@ -153,7 +153,7 @@ def test_somebody_elses_directory_in_tmp_is_not_trusted(
     refuse_writing(monkeypatch, str(checkout), f"{os.environ['HOME']}/.cache")
     make(checkout, Builder())
     (checkout.parent / "tmp" / f"hotrun-{os.getuid()}").chmod(0o777)
-    with pytest.raises(environments.CannotMake, match="nothing can be written in"):
+    with pytest.raises(command.CannotMake, match="nothing can be written in"):
         make(checkout, Builder())
 
 
@@ -182,14 +182,14 @@ def test_missing_venv_is_one_sentence_with_the_command(
 ) -> None:
     """Debian and Ubuntu leave ensurepip out of their Python."""
     monkeypatch.setattr(environments.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(environments.CannotMake, match=r"sudo apt install python3-venv$"):
+    with pytest.raises(command.CannotMake, match=r"sudo apt install python3-venv$"):
         bootstrap.environment()
 
 
 def test_an_installed_program_without_its_packages_names_them(checkout: Path) -> None:
     """Where there are no pins there is no checkout: pip is the way."""
     Path(bootstrap.PINS).unlink()
-    with pytest.raises(environments.CannotMake, match="python3 -m pip install click rich PyYAML Jinja2"):
+    with pytest.raises(command.CannotMake, match="python3 -m pip install click rich PyYAML Jinja2"):
         bootstrap.environment()
 
 
@@ -229,8 +229,8 @@ def test_the_error_of_a_command_is_kept(capfd: pytest.CaptureFixture[str]) -> No
     script = (
         "import sys; print('noise'); print('ERROR: no such package', file=sys.stderr); print('bye'); exit(1)"
     )
-    with pytest.raises(environments.CannotMake, match="can't be installed: ERROR: no such package\n"):
-        environments.run([sys.executable, "-c", script], "click")
+    with pytest.raises(command.CannotMake, match="can't be installed: ERROR: no such package\n"):
+        command.run([sys.executable, "-c", script], "click")
     assert capfd.readouterr() == ("", "")
 
 
@@ -238,8 +238,8 @@ def test_the_error_of_a_command_is_kept(capfd: pytest.CaptureFixture[str]) -> No
 def test_an_index_out_of_reach_is_called_that() -> None:
     """pip ends with "No matching distribution", which sends people to look for the wrong thing."""
     script = "print('WARNING: Retrying: Failed to resolve host'); print('ERROR: No matching distribution'); exit(1)"
-    with pytest.raises(environments.CannotMake, match="the package index can't be reached"):
-        environments.run([sys.executable, "-c", script], "click")
+    with pytest.raises(command.CannotMake, match="the package index can't be reached"):
+        command.run([sys.executable, "-c", script], "click")
 
 
 def refuse_writing(monkeypatch: pytest.MonkeyPatch, *directories: str) -> None:

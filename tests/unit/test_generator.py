@@ -35,6 +35,7 @@ def door(tmp_path: Path) -> Path:
         "generator.py",
         "bootstrap.py",
         "setup/__init__.py",
+        "setup/command.py",
         "setup/environments.py",
     )
     for name in files:

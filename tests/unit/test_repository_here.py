@@ -8,6 +8,7 @@ import pytest
 
 from cloud import repository
 from cloud.git.tree import files
+from cloud.repository import checkout
 from cloud.request import addresses
 from tests.unit.repositories import FILES, TRAIN, codes, in_git, job, made, unpacked
 
@@ -149,7 +150,7 @@ def test_a_tree_of_too_many_files_is_left_to_the_machines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for the listing of a whole disk."""
-    monkeypatch.setattr(repository, "MAX_FILES", 3)
+    monkeypatch.setattr(checkout, "MAX_FILES", 3)
 
     _, findings = repository.inspect(job(unpacked(tmp_path / "digits", FILES)))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cloud import repository
+from cloud.repository import host as repository_host
 from tests.unit.git_host import Handler
 from tests.unit.repositories import FILES, codes, in_git, job, made
 
@@ -152,7 +153,7 @@ def test_a_host_that_says_nothing_is_a_note() -> None:
 @pytest.mark.process
 def test_a_host_that_never_ends_is_left(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever git started is gone when the deadline has passed."""
-    monkeypatch.setattr(repository, "REFS_TIMEOUT_S", 0.001)
+    monkeypatch.setattr(repository_host, "REFS_TIMEOUT_S", 0.001)
 
     _, findings = repository.inspect(job(f"{address}/digits.git"))
 

@@ -31,7 +31,7 @@ def require_sdk() -> None:
     command that helps.
     """
     from cloud.setup import openstack
-    from cloud.setup.environments import CannotMake
+    from cloud.setup.command import CannotMake
 
     if openstack.has_sdk():
         return

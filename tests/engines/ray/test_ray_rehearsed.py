@@ -29,7 +29,7 @@ def text(workers: int, args: str, **job: object) -> str:
 
 def files_of_ray() -> set[Path]:
     """Its directories in this computer's /tmp, which machines see where the cache lies in it too."""
-    return set(Path("/tmp").glob("ray-*"))  # noqa: S108
+    return set(Path("/tmp").glob("ray-*"))
 
 
 def test_three_machines_train_as_one_also_after_one_was_lost(cache: Path, runs: Path, tmp_path: Path) -> None:
