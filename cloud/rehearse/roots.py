@@ -18,11 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloud.errors import Problem, ProblemsFound
+from cloud.node.console import node_rank
+from cloud.node.engines import ray
 
 MAX_SLOTS = 64
 NODE_BYTES = 100_000_000
 NEEDED_BYTES = 2 * 10**9  # CPU torch with Lightning, unpacked: 1.4 GB; a node's own files are hard links
 NEEDED_GPU_BYTES = 6 * 10**9  # torch with CUDA: 5.3 GB
+_RUNS = "var/lib/hotrun/runs"
 _LONGEST_TEMP = 107 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")  # a Unix socket's path has 107 characters
 
 Say = Callable[[str], None]
@@ -181,9 +184,16 @@ def remove(tree: Path) -> None:
     shutil.rmtree(tree)
 
 
+def remove_scratch(root: Path) -> None:
+    """Delete what a machine that was killed left of its runs in a /tmp that is this computer's own."""
+    for run in (root / _RUNS).glob("*"):
+        shutil.rmtree(ray.directory(run.name, node_rank(root.name)), ignore_errors=True)
+
+
 def _clean(root: Path) -> None:
     """Keep a machine's packages and data; what a run made is gone and can't count for the next one."""
-    for below in ("var/lib/hotrun/runs", "var/lib/hotrun/shared/runs", "var/log/hotrun", "tmp"):
+    remove_scratch(root)
+    for below in (_RUNS, "var/lib/hotrun/shared/runs", "var/log/hotrun", "tmp"):
         remove(root / below)
     for below in ("tmp", "home"):
         (root / below).mkdir(parents=True, exist_ok=True)

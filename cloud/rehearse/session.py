@@ -18,7 +18,7 @@ from cloud.rehearse.interrupts import Interrupts
 from cloud.rehearse.prepare import Prepared, prepare
 from cloud.rehearse.processes import Fleet, Line, kill
 from cloud.rehearse.returns import Returns, ended_by
-from cloud.rehearse.roots import short_name
+from cloud.rehearse.roots import remove_scratch, short_name
 from cloud.rehearse.screen import Screen, Ui, teller
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ class Session:
             assert warden.stdin is not None
             warden.stdin.close()
             warden.wait()
+            for node in self.prepared.nodes:
+                remove_scratch(node.root)
         return self._report(end, stuck if end == "stuck" else [])
 
     def _follow(self, screen: Screen) -> End:

@@ -59,13 +59,15 @@ def test_three_machines_train_as_one_also_after_one_was_lost(cache: Path, runs: 
 
 
 def test_a_machine_that_never_comes_back_is_named(cache: Path, runs: Path, tmp_path: Path) -> None:
-    """Ray itself would wait for ever."""
+    """Ray itself would wait for ever. A machine without power removes nothing of its own."""
     labs.needed()
+    before = files_of_ray()
     asked = text(1, f"{ARGS} 1000", restarts=0)
     report = run(asked, runs, source=payload(tmp_path), level="namespace", faults=("lose:worker-1@epoch1",))
 
     assert report.exit_code == 5
     assert [(each.code, each.node) for _, each in report.errors] == [("node-lost", "worker-1")]
+    assert files_of_ray() == before
 
 
 def test_machines_that_share_their_ports_are_refused_by_name(cache: Path, runs: Path, tmp_path: Path) -> None:
