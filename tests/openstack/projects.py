@@ -63,6 +63,17 @@ class Project:
     cloud: Cloud
     """As the user, the way the program sees it."""
 
+    def login(self) -> tuple[str, dict[str, str]]:
+        """Region, and what stands below `auth` in a clouds.yaml."""
+        words = {
+            key.removeprefix("OS_").lower(): value
+            for key, value in self.environ.items()
+            if key.startswith("OS_")
+        }
+        region = words.pop("region_name")
+        words.pop("identity_api_version", None)
+        return region, words
+
     def openstack(self, *words: str) -> str:
         """What Debian's `openstack` client prints to the user; raises CalledProcessError with its words."""
         environ = {"PATH": os.defpath, "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", **self.environ}

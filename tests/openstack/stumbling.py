@@ -130,11 +130,5 @@ def with_credential(project: Project, identifier: str, secret: str) -> Connectio
 
 
 def _login(project: Project) -> dict[str, Any]:
-    words = {
-        key.removeprefix("OS_").lower(): value
-        for key, value in project.environ.items()
-        if key.startswith("OS_")
-    }
-    region = words.pop("region_name")
-    words.pop("identity_api_version", None)
+    region, words = project.login()
     return {"load_envvars": False, "load_yaml_config": False, "region_name": region, "auth": words}

@@ -51,13 +51,7 @@ def ask(place: Path) -> Callable[..., Ended]:
 
 def clouds(project: Project, name: str = "lab", **auth: str) -> str:
     """A clouds.yaml of one cloud."""
-    words = {
-        key.removeprefix("OS_").lower(): value
-        for key, value in project.environ.items()
-        if key.startswith("OS_")
-    }
-    region = words.pop("region_name")
-    words.pop("identity_api_version", None)
+    region, words = project.login()
     listed = "".join(f"      {key}: '{value}'\n" for key, value in {**words, **auth}.items())
     return f"  {name}:\n    region_name: {region}\n    auth:\n{listed}"
 

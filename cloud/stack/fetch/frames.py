@@ -9,7 +9,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cloud.stack.fetch.listing import BadAnswer
+from cloud.stack.fetch.listing import BadAnswer, document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,14 +111,7 @@ class Receiver:
 
     @staticmethod
     def _frame(stream: Stream) -> dict[str, Any]:
-        line = stream.line(SILENCE_S)
-        try:
-            found = json.loads(line)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise BadAnswer(repr(line[:80]))
-        return found
+        return document(stream.line(SILENCE_S))
 
 
 def requests_text(asked: Sequence[tuple[Remote, dict[str, Any]]]) -> bytes:

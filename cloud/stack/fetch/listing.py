@@ -105,13 +105,18 @@ def is_harmless(path: str) -> bool:
     return len(parts) > 1 and parts[0] in KINDS
 
 
+def document(line: bytes) -> dict[str, Any]:
+    """One line of an answer. Raises BadAnswer for what is no JSON object."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise BadAnswer(repr(line[:80]))
+    return found
+
+
 def _documents(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
-        try:
-            found = json.loads(line)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise BadAnswer(repr(line[:80]))
-        yield found
+        yield document(line)
     raise BadAnswer("its list ended early")

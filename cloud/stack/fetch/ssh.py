@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -48,14 +49,8 @@ class Transfer:
     def look(self, run: str = "") -> Listing:
         """Ask the master what there is of its newest run, or of one that is named."""
         stream = self._shell.python("list", *([run] if run else []))
-        try:
+        with self._answering(stream):
             return listing(_lines(stream))
-        except BadAnswer as error:
-            raise bad_answer("master", error) from error
-        except (EOFError, TimeoutError) as error:
-            raise self._shell.lost(stream) from error
-        finally:
-            stream.end()
 
     def bring(self, found: Listing) -> Came:
         """Bring all files; a damaged one is loaded once more, a broken connection made again.
@@ -124,16 +119,24 @@ class Transfer:
             words = ("send", found.run, str(found.attempt), found.phase)
             stream = self._shell.python(*words, stdin=requests_text(asked))
             try:
-                receiver.take(stream, asked)
-            except BadAnswer as error:
-                raise bad_answer("master", error) from error
-            except (EOFError, TimeoutError) as error:
-                raise self._shell.lost(stream) from error
+                with self._answering(stream):
+                    receiver.take(stream, asked)
             finally:
-                stream.end()
                 arrived.count += shown.arrived + shown.whole
                 came.done.update({each.path: each for each in receiver.done})
         return receiver
+
+    @contextmanager
+    def _answering(self, stream: Stream) -> Iterator[None]:
+        """While the master answers: what goes wrong is said in words, and the stream ends with it."""
+        try:
+            yield
+        except BadAnswer as error:
+            raise bad_answer("master", error) from error
+        except (EOFError, TimeoutError) as error:
+            raise self._shell.lost(stream) from error
+        finally:
+            stream.end()
 
     def _not_kept(self, error: OSError) -> HotrunError:
         """What to raise when this computer's disk refuses."""
