@@ -24,8 +24,8 @@ from ranks.exact import checksum
 from ray.train.torch import TorchTrainer
 from recipe import ChoiceError, Run, one_thread_if_small, precision_of, recipe_of, scaled_lr
 from show.place import checkpoints_of, directory_of
-from show.report import Journal, run_directory, write_file, write_result
-from show.result import Training, say_goodbye, summary
+from show.report import Journal, run_directory, write_file
+from show.result import Training, end, say_goodbye, say_predicted, summary
 
 from rays import shards
 from rays.cluster import WORDY, Room, Watch, connected, nodes_wanted, placement, wait_for
@@ -65,8 +65,7 @@ def drive(train: Train, arguments: list[str], began: float) -> None:
         if options.predict:
             run_dir = run_directory(f"{options.data}-{options.net}-predict")
             found = predicted(options, options.weights, root, dataset, run_dir)[0]
-            print(f"test accuracy {100 * found.accuracy:.2f} % of {len(dataset.test):,} images")
-            print(f"{run_dir / 'predictions.csv'}", flush=True)
+            say_predicted(run_dir, found.accuracy, len(dataset.test))
             return
         run = resolve(options, room)
         run_dir = directory_of(run, options.resume)
@@ -169,9 +168,7 @@ def finish(  # noqa: PLR0917
     result = summary(run, training, journal, found, checksum(net.state_dict()))
     result["peak_rss_bytes"] = done["peak_rss_bytes"]
     result["prediction"] = [asdict(share) for share in shares]
-    journal.text("result", "\n".join(f"- {key}: {value}" for key, value in result.items()))
-    journal.close()
-    write_result(run_dir / "result.json", result)
+    end(journal, result)
     draw_in_child(run_dir, dataset.files.test_images, dataset.spec.classes)
     say_goodbye(run_dir, result, len(dataset.test), time.time() - began)
 

@@ -20,6 +20,7 @@ import numpy as np
 import ray
 import ray.data
 from fetch import fetch
+from sources.idx import mapped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,11 +103,3 @@ def _table(name: str, root: Root, *, is_test: bool) -> tuple[NDArray[np.uint8], 
     images = mapped(files.test_images if is_test else files.train_images)
     labels = mapped(files.test_labels if is_test else files.train_labels)
     return images if images.ndim == 4 else images[:, None], labels.astype(np.int64)
-
-
-def mapped(path: Path) -> NDArray[np.uint8]:
-    """An IDX file of bytes whose SHA-256 is known to be right. Format: data.map_idx."""
-    with path.open("rb") as file:
-        dimensions = file.read(4)[3]
-        shape = np.frombuffer(file.read(4 * dimensions), dtype=">u4")
-    return np.memmap(path, np.uint8, mode="r", offset=4 + 4 * dimensions, shape=tuple(map(int, shape)))
