@@ -68,10 +68,7 @@ class Namespace:
 
     def processes(self, name: str) -> set[int]:
         """See `Level`; by their process namespace."""
-        ours = {_namespace(os.getpid()), _namespace(self._lab.pid), ""}
-        machines = {_namespace(pid) for pid in with_variable(f"HOTRUN_ROOT={self._roots[name]}")} - ours
-        pids = (int(entry.name) for entry in Path("/proc").iterdir() if machines and entry.name.isdigit())
-        return {pid for pid in pids if _namespace(pid) in machines}
+        return processes_of(f"HOTRUN_ROOT={self._roots[name]}", self._lab.pid)
 
     def link(self, name: str, up: bool) -> None:
         """See `Level`."""
@@ -162,6 +159,14 @@ def views(together: Sequence[Path], kept: Sequence[Path]) -> tuple[list[str], li
     paths = {path for path in candidates if path.exists()}
     outermost = [path for path in paths if not paths & set(path.parents)]
     return [str(path) for path in hidden], sorted(map(str, outermost))
+
+
+def processes_of(setting: str, lab: int) -> set[int]:
+    """All processes of the machine whose first ones have this NAME=VALUE; their numbers on this computer."""
+    ours = {_namespace(os.getpid()), _namespace(lab), ""}
+    machines = {_namespace(pid) for pid in with_variable(setting)} - ours
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if machines and entry.name.isdigit())
+    return {pid for pid in pids if _namespace(pid) in machines}
 
 
 def _namespace(pid: int) -> str:

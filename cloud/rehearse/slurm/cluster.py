@@ -10,7 +10,6 @@ this computer's files, but for what is a node's own: /tmp, /dev/shm, /run, and `
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -19,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloud.rehearse.guardian import with_variable
 from cloud.rehearse.lab import CantDo
-from cloud.rehearse.lab.namespace import views
+from cloud.rehearse.lab.namespace import processes_of, views
 from cloud.rehearse.lab.site import Lab, search_path
 from cloud.rehearse.lab.site import Site as LabSite
 from cloud.rehearse.processes import kill
@@ -125,11 +123,7 @@ class Cluster:
 
     def processes(self, name: str) -> set[int]:
         """All processes of a node, by the numbers that they have on this computer."""
-        ours = {_pid_namespace(os.getpid()), _pid_namespace(self._lab.pid), ""}
-        marked = with_variable(f"{VARIABLE}={self.root(name)}")
-        theirs = {_pid_namespace(pid) for pid in marked} - ours
-        pids = (int(entry.name) for entry in Path("/proc").iterdir() if theirs and entry.name.isdigit())
-        return {pid for pid in pids if _pid_namespace(pid) in theirs}
+        return processes_of(f"{VARIABLE}={self.root(name)}", self._lab.pid)
 
     def cut(self, name: str) -> None:
         """End a node as a loss of power does: nobody hears a last word."""
@@ -229,14 +223,6 @@ class Cluster:
     def _hosts(self) -> str:
         named = {"localhost": "127.0.0.1", configuration.LOGIN: self.layout.login, **self.layout.nodes}
         return "".join(f"{address} {name}\n" for name, address in named.items())
-
-
-def _pid_namespace(pid: int) -> str:
-    """The process namespace of a process, empty when it is gone."""
-    try:
-        return str(Path(f"/proc/{pid}/ns/pid").readlink())
-    except OSError:
-        return ""
 
 
 __all__ = ["CantDo", "Cluster", "ClusterFailed", "Site"]
