@@ -23,7 +23,7 @@ sys.path.insert(0, str(PAYLOAD))
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="needs payload/requirements-ray.txt"
 )
-EPOCHS = "6"
+EPOCHS = "8"
 
 
 @dataclass(frozen=True)
