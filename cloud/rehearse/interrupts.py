@@ -29,7 +29,7 @@ class Interrupts:
         self.is_urgent = False
         """Whether a second one followed quickly."""
         self._at = 0.0
-        self._raises = False
+        self._raises = self._is_passed_on = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -55,6 +55,17 @@ class Interrupts:
         finally:
             self._raises = False
 
+    @contextmanager
+    def passed_on(self) -> Iterator[None]:
+        """While what runs has words of its own for it, a signal raises KeyboardInterrupt where it comes in."""
+        self._is_passed_on = True
+        try:
+            if self.name:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._is_passed_on = False
+
     def raise_early(self) -> None:
         """Raise Interrupted when a signal has come, also one whose own Interrupted got lost."""
         if self.name:
@@ -65,6 +76,8 @@ class Interrupts:
         if self.name and now - self._at < _TWICE_WITHIN_S:
             self.is_urgent = True
         self.name, self._at = self.name or signal.Signals(number).name, now
+        if self._is_passed_on:
+            raise KeyboardInterrupt
         if self._raises:
             self._raises = False
             self.raise_early()

@@ -186,6 +186,16 @@ def test_answers_are_kept_beside_what_stands_there(tmp_path: Path) -> None:
     assert "parameters:\n" in path.read_text()
 
 
+def test_a_file_of_the_persons_own_is_never_written_to(tmp_path: Path) -> None:
+    """What it says goes into the file that is made, beside what was chosen."""
+    ui = Ui(stdin=TerminalIn("1\n"), stdout=io.StringIO(), stderr=io.StringIO())
+    planned, known = plan.make(TEXT, {"image": "none-such", "key_name": ""}), {"workers": "4"}
+    environment_file.write(tmp_path / "e.yml", {"workers": "9"})
+    choose(cast("Cloud", Lists()), planned, ui, tmp_path / "e.yml", given=["key_name"], known=known)
+
+    assert environment_file.read(tmp_path / "e.yml") == {"workers": "4", "image": "Debian 12"}
+
+
 def test_the_end_of_the_input_ends_the_questions(tmp_path: Path) -> None:
     """Nothing is kept of half an answer."""
     with pytest.raises(RequestError, match="the input ended"):

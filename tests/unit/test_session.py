@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from cloud import hot
 from cloud.errors import NoAccess, Problem, ProblemsFound, RequestError
 from cloud.rehearse.interrupts import Interrupts
 from cloud.stack import fetch, record
+from cloud.stack.api import CloudError
 from cloud.stack.change.changing import require_ours
 from cloud.stack.launch import changed
 from cloud.stack.launch.session import Session
@@ -143,3 +145,69 @@ def test_an_answer_that_is_neither_is_asked_again(tmp_path: Path, typed: str, ex
     ui = Ui(stdin=io.StringIO(typed), stdout=io.StringIO(), stderr=io.StringIO())
 
     assert Session(cloud, stack, Asked(tmp_path), ui, Interrupts())._is_to_go() is expected
+
+
+class Interrupting(FakeCloud):
+    """Somebody types Ctrl-C as the delete is asked for."""
+
+    def delete(self, stack_id: str) -> None:
+        """Take it, and hear the signal."""
+        super().delete(stack_id)
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_in_the_delete_says_that_the_cloud_goes_on(tmp_path: Path) -> None:
+    """Half an hour of waiting is not to be sat out; the stack is not called kept, and what failed is told too."""
+    cloud = Interrupting()
+    stack = made(cloud)
+    cloud.fails(NAME, "worker-1: no", problems=[trouble()])
+    record.claim(tmp_path, cloud.label, NAME, stack.id)
+    with Interrupts() as interrupts:
+        ended = Session(cloud, stack, Asked(tmp_path, ends_with_down=True), Told(), interrupts).run()
+    assert ended.exit_code == 130
+    assert ended.problems[0].what == f"interrupted; the cloud goes on deleting {NAME}"
+    assert trouble()["code"] in [one.code for one in ended.problems]
+    assert "kept" not in str(ended)
+
+
+def test_a_second_ctrl_c_after_d_does_not_call_the_stack_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question was answered with d, and the delete is under way."""
+    cloud, ui = Interrupting(), Ui(stdin=io.StringIO("d\n"), stdout=io.StringIO(), stderr=io.StringIO())
+    stack = made(cloud)
+    record.claim(tmp_path, cloud.label, NAME, stack.id)
+    monkeypatch.setattr(Ui, "is_interactive", True)
+    with Interrupts() as interrupts:
+        interrupts.name = "SIGINT"
+        ended = Session(cloud, stack, Asked(tmp_path), ui, interrupts).run()
+    assert "delete" in cloud.calls
+    assert (ended.exit_code, str(ended).count("kept")) == (130, 0)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_a_cloud_that_lets_nobody_in_any_more_keeps_the_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, down: bool
+) -> None:
+    """A login that ends in a long run: how it stands is written down, with what is not here."""
+    cloud = FakeCloud()
+    stack = made(cloud)
+    cloud.fails(NAME, "worker-1: no", problems=[trouble()])
+    cloud.gate(NAME)
+    record.claim(tmp_path, cloud.label, NAME, stack.id)
+    one = Session(cloud, stack, Asked(tmp_path, ends_with_down=down), Told(), Interrupts())
+    ended = one._followed
+
+    def refused(_: str) -> None:
+        raise CloudError(Problem(code="cloud-no-access", what="the login has ended"), status=401)
+
+    def then_out(kept: Any) -> Any:
+        found = ended(kept)
+        monkeypatch.setattr(cloud, "stack", refused)
+        return found
+
+    monkeypatch.setattr(one, "_followed", then_out)
+    found = one.run()
+    assert found.exit_code == 5
+    assert "results-not-here" in [each.code for each in found.problems]
+    assert (tmp_path / NAME / "status.json").is_file()

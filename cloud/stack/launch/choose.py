@@ -6,7 +6,7 @@ Only what is missing or wrong is asked. Flavors too small for the image are not 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cloud.by_hand import text
 from cloud.errors import Problem, RequestError
@@ -16,7 +16,7 @@ from cloud.stack.judge.machines import gpus, too_small_for
 from cloud.stack.launch import environment_file
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from cloud.plan import Plan
@@ -39,12 +39,15 @@ class Option:
     """What tells it from the others: sizes."""
 
 
-def choose(cloud: Cloud, plan: Plan, ui: Ui, path: Path, *, given: Collection[str] = ()) -> dict[str, str]:
+def choose(
+    cloud: Cloud, plan: Plan, ui: Ui, path: Path, *,
+    given: Collection[str] = (), known: Mapping[str, Any] | None = None,
+) -> dict[str, str]:  # fmt: skip
     """Ask for what is missing or wrong and return it; empty when nothing is, or nobody can be asked.
 
     `given` names parameters that somebody set on purpose: an empty key among them stays empty. What is
-    chosen is written to `path`, beside what stands there. Raises CloudError, and RequestError when the input
-    ends.
+    chosen is written to `path`, beside what stands there, or beside `known`: the parameters of a file of the
+    person's own, which is never written to. Raises CloudError, and RequestError when the input ends.
     """
     if not ui.is_interactive or ui.is_json:
         return {}
@@ -54,7 +57,7 @@ def choose(cloud: Cloud, plan: Plan, ui: Ui, path: Path, *, given: Collection[st
     _key(cloud, plan, ui, chosen, given)
     _network(cloud, plan, ui, chosen)
     if chosen:
-        kept = environment_file.read(path) if path.is_file() else {}
+        kept = environment_file.read(path) if path.is_file() and known is None else known or {}
         environment_file.write(path, {**kept, **chosen})
         ui.say(f"kept in {path}; for another time: -e {path}")
     return chosen

@@ -119,10 +119,12 @@ class Session:
             return ended
         from cloud.stack import fetch
 
-        stack = self._cloud.stack(self._stack.id)
-        if stack is None:
-            return ended
+        stack = self._stack
         try:
+            now = self._cloud.stack(stack.id)
+            if now is None:
+                return ended
+            stack = now
             fetched = fetch.fetch(self._cloud, stack, self._ui, self._asked.runs_dir, self._asked.identity)
         except Interrupted:
             raise
@@ -141,14 +143,24 @@ class Session:
 
         if not self.is_own:
             return ended.plus(self._not_own(), code=ProblemsFound.exit_code)
-        stack = self._cloud.stack(self._stack.id)
-        if stack is None:
-            return ended
         try:
-            downed = down.down(self._cloud, stack, self._ui, self._asked.runs_dir, discard=discard)
+            with self._interrupts.passed_on():
+                stack = self._cloud.stack(self._stack.id)
+                if stack is None:
+                    return ended
+                downed = down.down(self._cloud, stack, self._ui, self._asked.runs_dir, discard=discard)
+        except Interrupted as error:
+            return ended.cut_short(error.problems[0])
+        except KeyboardInterrupt:
+            return ended.cut_short(self._not_deleted())
         except HotrunError as error:
             return ended.plus(*error.problems, code=error.exit_code)
         return ended.after_down(downed.as_json(), is_clean=downed.exit_code == 0)
+
+    def _not_deleted(self) -> Problem:
+        what = f"interrupted before {self._stack.name} was deleted: it is kept and costs"
+        fix = f"{self._ui.program} down {self._stack.name} deletes it"
+        return Problem(code="interrupted", what=what, fix=fix)
 
     def _not_own(self) -> Problem:
         name, program = self._stack.name, self._ui.program
@@ -162,13 +174,14 @@ class Session:
         ended = outcome.interrupted(name, self._place, self._interrupts.name, program)
         kept.event("interrupted", what=self._interrupts.name)
         if self._ui.is_interactive and not self._ui.is_json and self._interrupts.name == "SIGINT":
-            self._interrupts.name = ""
+            self._interrupts.name, is_to_go = "", False
             try:
                 with self._interrupts.at_once():
-                    if self._is_to_go():
-                        ended = self._deleted(ended, discard=True)
+                    is_to_go = self._is_to_go()
             except Interrupted:  # twice is enough: it stays, and that is said
                 pass
+            if is_to_go:
+                ended = self._deleted(ended, discard=True)
         self._write(ended)
         return ended
 

@@ -132,8 +132,9 @@ def _ready(cloud: Cloud, wish: Wish, options: Options, environment: dict[str, An
             wish, plan=planning.make(options.text, given, options.template), given=given
         )
     if ui.is_interactive and not ui.is_json and not ui.is_quiet:
-        place = options.environment or record.directory(wish.runs_dir, name) / "environment.yml"
-        chosen = choose(cloud, wish.plan, ui, place, given=set(wish.given))
+        place = record.directory(wish.runs_dir, name) / "environment.yml"
+        known = environment if options.environment else None
+        chosen = choose(cloud, wish.plan, ui, place, given=set(wish.given), known=known)
         if chosen:
             environment = {**environment, **chosen}
             given = {**environment, **options.parameters}

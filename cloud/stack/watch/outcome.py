@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from cloud.errors import Problem
+from cloud.errors import Interrupted, Problem
 from cloud.rehearse import verdict
 from cloud.stack import deadline
 from cloud.stack.watch import outcome_text, reasons
@@ -83,6 +83,11 @@ class Outcome:
     def leaving(self, why_not: str) -> Outcome:
         """The outcome of a run whose files stayed on the machines; `why_not` says why no ssh leads there."""
         return replace(self, stays="unreachable" if why_not else "ssh")
+
+    def cut_short(self, problem: Problem) -> Outcome:
+        """The outcome of a stack whose delete was interrupted; `problem` says what becomes of it now."""
+        rest = (one for one in self.problems if one.code != problem.code)
+        return replace(self, problems=(problem, *rest), exit_code=Interrupted.exit_code)
 
     def after_down(self, document: Mapping[str, Any], *, is_clean: bool) -> Outcome:
         """The outcome of a stack that was deleted; what is left of it fails a run that was done."""
