@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cloud.commands.options import Command, make_ui, reporting
+from cloud.commands.shell import identity_option, key_file
 
 if TYPE_CHECKING:
     from cloud.stack.down import Downed
@@ -58,20 +59,28 @@ def down(
 @click.command(cls=Command, example="reap --dry-run", short_help="Delete stacks past their deadline.")
 @click.option("--dry-run", is_flag=True, help="Say what would be deleted, and delete nothing.")
 @click.option("--timer", is_flag=True, help="Print a timer that runs this every hour.")
+@identity_option
 @runs_dir_option
 @reporting
-def reap(*, dry_run: bool, timer: bool, runs_dir: str, quiet: bool, as_json: bool, debug: bool) -> int:
-    """Delete every stack of hotrun whose hours are over; results are fetched first where that works."""
+def reap(
+    *, dry_run: bool, timer: bool, identity: str | None, runs_dir: str, quiet: bool, as_json: bool,
+    debug: bool,
+) -> int:  # fmt: skip
+    """Delete every stack of hotrun whose hours are over; results are fetched first where that works.
+
+    A stack that this computer has no record of making may be somebody else's: it stays, with exit
+    code 5, while it has results that did not all come home.
+    """
     from cloud.stack.down import reap as reaping
     from cloud.stack.down import timer as units
     from cloud.stack.login import access
 
     del debug  # main() reads it
     ui = make_ui(quiet=quiet, as_json=as_json)
-    place = Path(runs_dir)
+    place, key = Path(runs_dir), key_file(identity)
     if timer:
         os_cloud = os.environ.get("OS_CLOUD", "")
-        made = units.texts(_program(), os_cloud, place.absolute())
+        made = units.texts(_program(), os_cloud, place.absolute(), key.absolute() if key else None)
         if ui.is_json:
             ui.document({"schema": 1, "exit_code": 0, **made})
         else:
@@ -79,7 +88,8 @@ def reap(*, dry_run: bool, timer: bool, runs_dir: str, quiet: bool, as_json: boo
         return 0
 
     access.require_sdk()
-    reaped = reaping.reap(access.connect(note=ui.say), ui, place, dry_run=dry_run)
+    cloud = access.connect(note=ui.say)
+    reaped = reaping.reap(cloud, ui, place, dry_run=dry_run, identity=key)
     if ui.is_json:
         ui.document(reaped.as_json())
     else:

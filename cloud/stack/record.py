@@ -112,14 +112,9 @@ def claim(runs_dir: Path, cloud: str, name: str, stack_id: str = "", template_sh
     Of an earlier stack of this name only the ids stay, for `down`. Raises RequestError: `run-exists` where
     the directory is a rehearsal's or another cloud's stack's.
     """
+    require_place(runs_dir, cloud, name, stack_id)
     before = read(runs_dir, name)
-    is_same = before is not None and before.stack_id == stack_id != ""
-    whose = "" if is_same else _whose(directory(runs_dir, name), before, cloud)
-    if whose:
-        what = f"{directory(runs_dir, name)} holds {whose} and is never overwritten"
-        fix = "name another place with --runs-dir, or another --name"
-        raise RequestError(Problem(code="run-exists", what=what, fix=fix))
-    if before is not None and is_same:
+    if before is not None and before.stack_id == stack_id != "":
         sha256 = before.template_sha256 or template_sha256
         fresh = dataclasses.replace(before, template_sha256=sha256, cloud=cloud)
     else:
@@ -130,6 +125,17 @@ def claim(runs_dir: Path, cloud: str, name: str, stack_id: str = "", template_sh
     if fresh != before:
         write(runs_dir, fresh)
     return fresh
+
+
+def require_place(runs_dir: Path, cloud: str, name: str, stack_id: str = "") -> None:
+    """Raise RequestError `run-exists` where a stack must not write; nothing is made or changed."""
+    before = read(runs_dir, name)
+    is_same = before is not None and before.stack_id == stack_id != ""
+    whose = "" if is_same else _whose(directory(runs_dir, name), before, cloud)
+    if whose:
+        what = f"{directory(runs_dir, name)} holds {whose} and is never overwritten"
+        fix = "name another place with --runs-dir" + ("" if stack_id else ", or another --name")
+        raise RequestError(Problem(code="run-exists", what=what, fix=fix))
 
 
 def _whose(place: Path, before: Record | None, cloud: str) -> str:

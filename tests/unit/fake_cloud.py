@@ -162,8 +162,8 @@ class FakeCloud(FakePlace):
 
     def servers(self, stack: Stack, resources: Sequence[Resource] | None = None) -> list[Server]:
         self._called("servers")
-        del resources
-        own = {entry.id for entry in self._living(stack.id).resources.values()}
+        known = self._living(stack.id).resources.values() if resources is None else resources
+        own = {entry.id for entry in known}
         return [server for server in self._machines() if server.id in own]
 
     def console(self, server_id: str, lines: int = 200) -> str:

@@ -78,6 +78,28 @@ def test_a_failed_gate_is_forgiven_first(tmp_path: Path) -> None:
     assert settled(cloud).status == "UPDATE_COMPLETE"
 
 
+def test_a_machine_that_heat_does_not_list_for_a_moment_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the group is changed its members may be missing from the answer; they are known from before."""
+    cloud = FakeCloud()
+    stack = made(cloud)
+    cloud.fails(NAME, "worker-1: no", problems=[])
+    ids = machine_ids(cloud.resources(stack.id))
+    cloud.shut_off.add(ids["worker-1"])
+    update = cloud.update
+
+    def updated(*words: Any) -> None:
+        update(*words)
+        found = cloud.made[stack.id].resources
+        for key in [key for key, entry in found.items() if entry.id == ids["worker-1"]]:
+            del found[key]
+
+    monkeypatch.setattr(cloud, "update", updated)
+    monkeypatch.setattr(cloud, "_machines", lambda before=cloud._machines(): before)
+    assert begun(cloud, tmp_path).started == ("worker-1",)
+
+
 def test_machines_that_are_shut_off_are_started(tmp_path: Path) -> None:
     """Workers of a good run power off; one that goes away is not started."""
     cloud = FakeCloud()

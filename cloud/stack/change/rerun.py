@@ -112,8 +112,8 @@ def begin(
     staying = {node_name(rank) for rank in range(workers + 1)}
     names = {identity: name for name, identity in machine_ids(resources).items() if name in staying}
     starting = Starting(
-        cloud=cloud, stack=stack, names=names, may_power_off=told.state != "failed", ui=ui, clock=clock,
-        sleep=sleep,
+        cloud=cloud, stack=stack, resources=resources, names=names, may_power_off=told.state != "failed",
+        ui=ui, clock=clock, sleep=sleep,
     )  # fmt: skip
     started = starting.run_beside() if is_followed else starting.run()
     return _begun(stack, wanted, workers, started)

@@ -16,9 +16,9 @@ from cloud.rehearse.screen import teller
 from cloud.stack.api import CloudError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from cloud.stack.api import Cloud, Stack
+    from cloud.stack.api import Cloud, Resource, Stack
     from cloud.ui import Ui
 
 WATCH_S = 90.0
@@ -31,6 +31,8 @@ class Starting:
 
     cloud: Cloud
     stack: Stack
+    resources: Sequence[Resource]
+    """Those from before the change: while Heat changes a group, its list may lack members for a moment."""
     names: Mapping[str, str]
     """Physical id -> name of each machine that was there before and stays."""
     may_power_off: bool
@@ -75,7 +77,7 @@ class Starting:
     def _look(self) -> bool:
         """Start what is shut off now; whether there is a machine that may still need it."""
         try:
-            servers = self.cloud.servers(self.stack)
+            servers = self.cloud.servers(self.stack, self.resources)
         except CloudError as error:
             self._tell(f"the cloud does not answer: {error.problems[0].what}")
             return True

@@ -1,28 +1,34 @@
 """Stacks past their deadline -> deleted, after a try to bring their results home.
 
 A timer runs this where nobody looks: one stack that can't be deleted does not keep the others, and nothing is
-asked. Stacks whose template has no deadline are named and left alone.
+asked. Stacks whose template has no deadline are named and left alone. One that may be somebody else's is left
+while it has results that are not here.
 """
 
 from __future__ import annotations
 
-import datetime as dt
+import functools
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cloud.errors import HotrunError, Interrupted, RunFailed
-from cloud.stack import deadline, told
+from cloud.stack import deadline, record, told
 from cloud.stack import down as downing
+from cloud.stack.api import machine_ids
+from cloud.stack.down import unfetched
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable
     from pathlib import Path
 
     from cloud.stack.api import Cloud, Stack
+    from cloud.stack.record import Record
     from cloud.ui import Ui
 
 FETCH_S = 900.0  # results of some gigabytes; a stack must not live on for more
+_UNKNOWN = "this computer has no record of making this stack, so it may be somebody else's"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +37,7 @@ class One:
 
     name: str
     action: str
-    """`kept` (has time), `unknown` (no deadline), `due` (dry run), `deleted`, `left` (not all went)."""
+    """`kept` (has time), `unknown` (no deadline), `due` (dry run), `deleted`, `left` (still there)."""
     what: str
     """A sentence."""
     fetched: str = ""
@@ -59,19 +65,19 @@ class Reaped:
 
 
 def reap(
-    cloud: Cloud, ui: Ui, runs_dir: Path, *, dry_run: bool = False, now: dt.datetime | None = None,
-    fetch: Callable[[Cloud, Stack, Ui, Path], str] | None = None,
+    cloud: Cloud, ui: Ui, runs_dir: Path, *, dry_run: bool = False, identity: Path | None = None,
+    now: dt.datetime | None = None, fetch: Callable[[Cloud, Stack, Ui, Path], str] | None = None,
 ) -> Reaped:  # fmt: skip
     """Delete every stack of ours whose hours are over. Raises Interrupted, and CloudError without a list."""
-    moment = now or dt.datetime.now(dt.UTC)
+    fetch = fetch or functools.partial(fetched, identity=identity)
+    all_listed = cloud.stacks()
+    moment = now or cloud.time()  # its last answer's: this computer's clock may be hours ahead
     found = []
-    for listed in cloud.stacks():
+    for listed in all_listed:
         try:
             stack = cloud.stack(listed.id)
             if stack is not None:
-                found.append(
-                    _one(cloud, stack, ui, runs_dir, now=moment, dry_run=dry_run, fetch=fetch or fetched)
-                )
+                found.append(_one(cloud, stack, ui, runs_dir, now=moment, dry_run=dry_run, fetch=fetch))
         except Interrupted:
             raise
         except HotrunError as error:
@@ -93,11 +99,18 @@ def _one(
     what = deadline.sentence(limit, now)
     if not limit.is_past(now):
         return One(name=stack.name, action="kept", what=what)
+    is_known = _is_known(record.of_stack(runs_dir, stack))  # before the fetch, which may make a record
     if dry_run:
+        if not is_known and _lost(cloud, stack, runs_dir):
+            what += f"; {_UNKNOWN}: it goes only when its results come home first"
         return One(name=stack.name, action="due", what=what)
     ui.say(f"{stack.name}: {what}")
     results = fetch(cloud, stack, ui, runs_dir)
     ui.say(f"{stack.name}: {results}")
+    lost = "" if is_known else _lost(cloud, stack, runs_dir)
+    if lost:
+        what += f"; {lost}, and {_UNKNOWN}: {ui.program} down {stack.name} --discard deletes it"
+        return One(name=stack.name, action="left", what=what, fetched=results)
     downed = downing.down(cloud, stack, ui, runs_dir, discard=True)
     if downed.exit_code:
         left = ", ".join(map(str, downed.left)) or downed.reason or downed.state
@@ -105,7 +118,27 @@ def _one(
     return One(name=stack.name, action="deleted", what=what, fetched=results)
 
 
-def fetched(cloud: Cloud, stack: Stack, ui: Ui, runs_dir: Path, limit_s: float = FETCH_S) -> str:
+def _is_known(kept: Record | None) -> bool:
+    """Whether this computer made a stack, or changed it; that its results were fetched makes it nobody's."""
+    return kept is not None and bool(kept.template_sha256 or not kept.fetched)
+
+
+def _lost(cloud: Cloud, stack: Stack, runs_dir: Path) -> str:
+    """What a delete now would lose, as `down` sees it of runs that are over; empty for nothing."""
+    resources = cloud.resources(stack.id)
+    master = machine_ids(resources).get("master", "")
+    if not master or cloud.server(master) is None:
+        return ""  # without its master there is nothing to fetch any more
+    said, kept = told.by(stack, resources, with_workers=True), record.of_stack(runs_dir, stack)
+    earlier = [run for run in said.earlier if not kept or run not in kept.fetched]
+    of_earlier = f"its earlier run {', '.join(earlier)} was not fetched to this computer" if earlier else ""
+    return unfetched.newest(stack, said, kept) or of_earlier
+
+
+def fetched(
+    cloud: Cloud, stack: Stack, ui: Ui, runs_dir: Path, *,
+    identity: Path | None = None, limit_s: float = FETCH_S,
+) -> str:  # fmt: skip
     """Try to bring results home, for a while; return a sentence about it and raise nothing of its failure.
 
     It runs beside this program's own thread, as a transfer that hangs must not keep machines alive.
@@ -116,7 +149,7 @@ def fetched(cloud: Cloud, stack: Stack, ui: Ui, runs_dir: Path, limit_s: float =
 
     def run() -> None:
         try:
-            brought = fetch.fetch(cloud, stack, ui, runs_dir)
+            brought = fetch.fetch(cloud, stack, ui, runs_dir, identity)
         except Exception as error:  # noqa: BLE001 - whatever it is, the stack's hours are over
             ends.append(f"results not fetched: {error}")
         else:

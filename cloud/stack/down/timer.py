@@ -13,12 +13,15 @@ UNIT = "hotrun-reap"
 MINUTE = 7  # not the full hour, at which everybody's clouds are asked
 
 
-def texts(program: Sequence[str], os_cloud: str, runs_dir: Path) -> dict[str, str]:
+def texts(
+    program: Sequence[str], os_cloud: str, runs_dir: Path, identity: Path | None = None
+) -> dict[str, str]:
     """Return `service`, `timer` and `cron`. `program`: absolute, with its Python where it needs one.
 
     Only the name of a cloud is written down; passwords stay in clouds.yaml, which a timer can read.
     """
     words = [*program, "reap", "--runs-dir", str(runs_dir)]
+    words += ["--identity", str(identity)] if identity else []
     environment = [f'Environment="OS_CLOUD={_unit_text(os_cloud)}"'] if os_cloud else []
     service = [
         "[Unit]",

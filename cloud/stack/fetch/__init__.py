@@ -85,9 +85,10 @@ def fetch(
     """Bring home what a stack has. Interrupted, it goes on where it was when it is called again.
 
     `run`: an earlier run's id; it comes to earlier/RUN-ATTEMPT beside the newest, which stays as it is.
-    Raises NoShell when neither ssh nor Heat has anything, and when a connection breaks for good;
-    ProblemsFound `nothing-to-fetch` when the machines have not told anything yet, `run-unknown`.
+    Raises RequestError `run-exists`; NoShell when neither ssh nor Heat has anything, and when a connection
+    breaks for good; ProblemsFound `nothing-to-fetch` when no machine has told anything yet, `run-unknown`.
     """
+    record.require_place(runs_dir, cloud.label, stack.name, stack.id)  # a record would make the stack ours
     folder = record.directory(runs_dir, stack.name)
     if run and run != (said := told.by(stack, cloud.resources(stack.id))).run:
         return _earlier(cloud, stack, said, run, ui=ui, runs_dir=runs_dir, identity=identity, sleep=sleep)
@@ -189,12 +190,18 @@ def _set_aside(folder: Path, key: str) -> None:
         found += [path for path in (folder / "logs").glob("*") if path.is_dir()]
         found = [path for path in found if path.exists()]
         aside = folder / EARLIER / (before.replace("/", "-") or "before")
+        if before and found:  # `fetch --run` must know it again
+            _mark(aside, before)
         for path in found:
             target = aside / path.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.is_dir():
                 shutil.rmtree(target)
             path.replace(target)
+    _mark(folder, key)
+
+
+def _mark(folder: Path, key: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     record.put(folder / record.FETCHED, json.dumps({"run": key}) + "\n")
 
@@ -237,8 +244,6 @@ def _keep_small(folder: Path, key: str, result: Mapping[str, Any]) -> None:
 
 
 def _remember(cloud: Cloud, stack: Stack, runs_dir: Path, run: str, *, is_newest: bool = True) -> None:
-    known = record.read(runs_dir, stack.name)
-    if known is None or known.stack_id not in ("", stack.id):
-        known = record.Record(cloud=cloud.label, name=stack.name, template_sha256="", stack_id=stack.id)
-        known = known.grow(cloud.resources(stack.id))
+    resources = () if record.of_stack(runs_dir, stack) else cloud.resources(stack.id)
+    known = record.claim(runs_dir, cloud.label, stack.name, stack.id).grow(resources)
     record.write(runs_dir, known.brought(run, is_newest=is_newest))
