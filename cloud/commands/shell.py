@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 LAST_ERRORS = 1  # the first error explains the others
 
-
 runs_dir_option = click.option(
     "--runs-dir", type=click.Path(), default="runs", metavar="DIR", help="Where results are.  [runs]"
 )
@@ -158,7 +157,7 @@ def ssh(*, stack: str, identity: str | None, runs_dir: str, machine: str, is_pri
 def _show(name: str, runs_dir: Path, identity: Path | None, wanted: Wanted, ui: Ui) -> None:
     """Show lines from the best source there is."""
     from cloud.stack import record, told
-    from cloud.stack.shell import NoShell, follow_logs, shell_of
+    from cloud.stack.shell import NoShell, follow_logs, run_end, shell_of
 
     printed, folder = _Printer(ui), record.directory(runs_dir, name)
     try:
@@ -176,7 +175,8 @@ def _show(name: str, runs_dir: Path, identity: Path | None, wanted: Wanted, ui: 
     ui.problems([each for each in said.problems if each.level == "error"][:LAST_ERRORS])
     try:
         with shell_of(cloud, stack, identity) as shell:
-            for line in follow_logs.OverSsh(shell, wanted, ui.say).lines():
+            shown = follow_logs.OverSsh(shell, wanted, ui.say, lambda: run_end.why_over(cloud, stack))
+            for line in shown.lines():
                 printed.line(line)
             return
     except NoShell as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cloud.errors import Problem, RunFailed
 from cloud.stack.shell import follow_logs
 from cloud.stack.shell.follow_logs import Line, OverSsh, Wanted, of_folder
 
@@ -86,6 +87,23 @@ def test_a_lost_connection_is_made_again(site: Any, monkeypatch: pytest.MonkeyPa
         threading.Timer(0.5, site.master.judged, [{}]).start()
         assert list(lines) == []
     assert any("trying again" in sentence for sentence in said)
+
+
+def test_a_master_that_went_away_with_its_stack_ends_the_following(site: Any) -> None:
+    """It will not be there again: the cloud is asked, and says why."""
+    site.master.training()
+    site.master.log("train", "one\n")
+    gone = Problem(code="stack-gone", what="the stack digits was deleted, so its logs end here")
+    said: list[str] = []
+    with site.shell() as shell:
+        lines = OverSsh(shell, Wanted(follow=True), said.append, lambda: gone).lines()
+        assert next(lines).text == "one"
+        site.master.stop()
+        for stream in shell._running:
+            stream._process.kill()
+        with pytest.raises(RunFailed, match="was deleted"):
+            list(lines)
+    assert [sentence for sentence in said if sentence.endswith("master broke off; trying again for 15 min")]
 
 
 def test_fetched_logs_are_shown(tmp_path: Path) -> None:

@@ -77,6 +77,28 @@ def test_without_a_view_it_says_what_it_can_not_see() -> None:
     assert "can't be seen" in found.unseen
 
 
+@pytest.mark.parametrize("is_master_off", [False, True])
+def test_a_workers_own_trouble_ends_no_run_whose_master_goes_on(is_master_off: bool) -> None:
+    """A worker that lost the master tells of itself; only with the master gone too is its word the last."""
+    cloud = FakeCloud()
+    training(cloud)
+    ids = machine_ids(cloud.resources(settled(cloud).id))
+    lost = {"code": "master-lost", "level": "error", "node": "worker-1", "what": "no master"}
+
+    class Losing(Master):
+        """It is lost by a worker before it is looked at after the change."""
+
+        def look(self, stack: Stack) -> dict[str, Any]:
+            if stack.workers == 2:
+                cloud.fails(NAME, "lost", "worker-1-lost-master", server=ids["worker-1"], problems=[lost])
+                cloud.shut_off |= {ids["master"]} if is_master_off else set()
+            return super().look(stack)
+
+    found = asked(cloud, 2, Losing(*[(1, 2, "train")] * 12, (2, 3, "train")))  # Nova is asked every 30 s
+    ended = (False, "the run ended before it could be resized")
+    assert (found.trains, found.unseen) == (ended if is_master_off else (True, ""))
+
+
 def test_the_old_gate_is_no_proof_of_a_new_machine() -> None:
     """Silent consoles: that all had met before it came does not mean that it trains."""
     cloud = FakeCloud()

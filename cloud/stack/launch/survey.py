@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cloud import check
 from cloud.by_hand import text
-from cloud.stack.api import CloudError
 from cloud.stack.judge import judge
 from cloud.stack.judge.case import Answers, Case
 from cloud.stack.judge.needs import Needs, needs
 from cloud.stack.judge.prices import cost
 from cloud.stack.judge.refusals import refusals
+from cloud.stack.launch.asking import asked
 from cloud.template import parameters as parameters_
 
 if TYPE_CHECKING:
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from cloud.stack.judge.prices import Prices
     from cloud.ui import Ui
 
-SAY_EVERY_S = 2.0
-AT_A_TIME = 4  # questions; more gains nothing, and some clouds count
 _LABELS = {"error": "ERROR", "warning": "warn", "note": "note"}
 _ORDER = ("error", "warning", "note")
 
@@ -115,7 +111,7 @@ def survey(
     """
     say = say or _silent
     sent = to_send(plan)
-    found, failed = _asked(_questions(cloud, plan, name, sent), say)
+    found, failed = asked(_questions(cloud, plan, name, sent), say)
     needed = needs(plan)
     answers = _answers(cloud, found)
     now = now or dt.datetime.now(dt.UTC)
@@ -178,31 +174,6 @@ def _questions(cloud: Cloud, plan: Plan, name: str, sent: Mapping[str, str]) -> 
         "heat_version": cloud.heat_version,
         **({"free_floating_ips": unbound} if network else {}),
     }
-
-
-def _asked(
-    questions: Mapping[str, Callable[[], Any]], say: Callable[[str], None]
-) -> tuple[dict[str, Any], dict[str, CloudError]]:
-    """Ask several questions at a time; each has its deadline in the cloud's own patience."""
-    found: dict[str, Any] = {}
-    failed: dict[str, CloudError] = {}
-    began = time.monotonic()
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
-        asked: dict[Future[Any], str] = {pool.submit(ask): name for name, ask in questions.items()}
-        waiting = set(asked)
-        while waiting:
-            done, waiting = wait(waiting, timeout=SAY_EVERY_S, return_when=FIRST_COMPLETED)
-            for future in done:
-                try:
-                    found[asked[future]] = future.result()
-                except CloudError as error:
-                    failed[asked[future]] = error
-            if not done:
-                names = ", ".join(sorted(asked[future] for future in waiting))
-                say(f"waiting for the cloud's answer, {time.monotonic() - began:.0f} s so far: {names}")
-    if questions and len(failed) == len(questions):
-        raise next(iter(failed.values()))
-    return found, failed
 
 
 def _answers(cloud: Cloud, found: Mapping[str, Any]) -> Answers:

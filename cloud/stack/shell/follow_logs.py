@@ -14,6 +14,7 @@ from cloud.model import MAX_WORKERS
 from cloud.node.console import node_rank
 from cloud.stack.shell import MASTER, NoShell, Shell
 from cloud.stack.shell.config import is_machine
+from cloud.stack.shell.run_end import ENDS, LOST_S, Lost, why_over
 from cloud.stack.watch.console import news, whole_lines
 
 if TYPE_CHECKING:
@@ -53,35 +54,50 @@ class Wanted:
 
 
 class OverSsh:
-    """Lines of the machines themselves; `say` hears what is not shown and why."""
+    """Lines of the machines themselves; `say` hears what is not shown and why.
 
-    def __init__(self, shell: Shell, wanted: Wanted, say: Callable[[str], None]) -> None:
+    `over` is asked now and then while the master can't be reached (`why_over`).
+    """
+
+    def __init__(
+        self, shell: Shell, wanted: Wanted, say: Callable[[str], None],
+        over: Callable[[], Problem | None] = lambda: None,
+    ) -> None:  # fmt: skip
         self._shell, self._wanted, self._say = shell, wanted, say
+        self._lost = Lost(over)
         self._lines: queue.Queue[Line | str] = queue.Queue(maxsize=10_000)
         self._over = threading.Event()
 
     def lines(self) -> Iterator[Line]:
-        """All lines there are; with `follow` those that come, until the master has judged the run.
+        """All lines there are; with `follow` those that come, until the run is over.
 
-        Raises NoShell when the master can't be reached.
+        Raises NoShell when the master can't be reached at first; RunFailed or DeadlinePassed when the cloud
+        says why it is lost, NoAccess when it stays lost.
         """
         names = self._names()
         threads = {name: self._start(name) for name in names}
         waiting = set(names)
-        while waiting:
-            try:
-                found = self._lines.get(timeout=0.5)
-            except queue.Empty:
-                waiting = {name for name in waiting if threads[name].is_alive()}
-                continue
-            if isinstance(found, Line):
-                if self._wanted.node in ("", found.node):
-                    yield found
-                continue
-            waiting.discard(found)
-            if found == MASTER and self._wanted.follow:
+        try:
+            while waiting:
+                if why := self._lost.why_over():
+                    self._say(why)
+                    break
+                try:
+                    found = self._lines.get(timeout=0.5)
+                except queue.Empty:
+                    waiting = {name for name in waiting if threads[name].is_alive()}
+                    continue
+                if isinstance(found, Line):
+                    if self._wanted.node in ("", found.node):
+                        yield found
+                    continue
+                waiting.discard(found)
+                if found == MASTER and self._wanted.follow:
+                    break
+            if self._wanted.follow:
                 yield from self._last()
-                return
+        finally:
+            self._over.set()
 
     def _names(self) -> list[str]:
         """Which machines to ask: the master alone when it has the logs of all."""
@@ -110,7 +126,6 @@ class OverSsh:
                 break
             if isinstance(found, Line) and self._wanted.node in ("", found.node):
                 yield found
-        self._over.set()
 
     def _start(self, name: str) -> threading.Thread:
         thread = threading.Thread(target=self._read, args=(name,), daemon=True)
@@ -138,9 +153,14 @@ class OverSsh:
             except (OSError, ValueError):  # the shell was closed
                 break
             if not was_lost:
-                self._say(f"{why}{'; trying again' if self._wanted.follow else ''}")
+                limit = f" for {LOST_S / 60:.0f} min" if name == MASTER else ""
+                self._say(f"{why}; trying again{limit}" if self._wanted.follow else why)
             was_lost = True
-            if not self._wanted.follow or self._over.wait(_PAUSE_S):
+            if not self._wanted.follow:
+                break
+            if name == MASTER:
+                self._lost.begin()
+            if self._over.wait(_PAUSE_S):
                 break
         self._lines.put(name)
 
@@ -149,6 +169,8 @@ class OverSsh:
         try:
             while not self._over.is_set():
                 found = json.loads(stream.line(_SILENCE_S))
+                if name == MASTER:
+                    self._lost.end()
                 if "text" in found:
                     node, stage = str(found["node"] or name), str(found["stage"])
                     at[f"{found['node']}/{stage}"] = found["at"]
@@ -164,8 +186,6 @@ class OverSsh:
 
 def of_consoles(cloud: Cloud, stack: Stack, wanted: Wanted, sleep: Callable[[float], None]) -> Iterator[Line]:
     """Lines of Nova's consoles; with `follow` new ones every few seconds, to the end of the run."""
-    from cloud.stack import told
-
     before: dict[str, list[str]] = {}
     while True:
         resources = cloud.resources(stack.id)
@@ -177,8 +197,11 @@ def of_consoles(cloud: Cloud, stack: Stack, wanted: Wanted, sleep: Callable[[flo
             for text in news(before.get(each.machine, []), shown):
                 yield Line(node=each.machine, stage="", text=text)
             before[each.machine] = shown
-        now = cloud.stack(stack.id) if wanted.follow else None
-        if now is None or told.by(now, resources).is_over or now.action == "DELETE":
+        if not wanted.follow:
+            return
+        if ended := why_over(cloud, stack, resources):
+            if ended.code in ENDS and any(before.values()):  # else those that were fetched are shown
+                raise ENDS[ended.code](ended)
             return
         sleep(_CONSOLE_EVERY_S)
 

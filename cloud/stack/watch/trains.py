@@ -78,7 +78,8 @@ class TrainsAgain:
             return None, f"the cloud does not answer: {error.problems[0].what}", True
         if snapshot is None:
             return False, f"{stack.name} was deleted meanwhile", True
-        if snapshot.told.is_over:
+        told = snapshot.told
+        if told.is_over and (not told.is_by_others or snapshot.master_is_gone):
             return False, "the run ended before it could be resized", True
         view = self.viewer.look(snapshot.stack) if self.viewer else None
         if view and self._was is not None:
