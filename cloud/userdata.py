@@ -16,7 +16,7 @@ from cloud.template import archive, kept
 
 JOB_TOKEN = "@@JOB@@"  # noqa: S105  # a place, not a secret
 MAX_USER_DATA_BYTES = 49_149  # 65,535 base64 characters, nova's servers schema; more makes stacks undeletable
-MAX_BODY_BYTES = 45_180  # leaves 3,969 for the job; at worst it takes 3,963, 800 of them the signal's
+MAX_BODY_BYTES = 45_186  # leaves 3,963 for the job, what it takes at worst, 800 of them the signal's
 _ARCHIVE = re.compile(r"<<'HOTRUN_NODE'\n(.*?)\nHOTRUN_NODE\n", re.DOTALL)
 _SHA256 = re.compile(r"^program_sha256=([0-9a-f]{64})$", re.MULTILINE)
 

@@ -110,6 +110,10 @@ class Context:
         """Where the user's program runs: the requirements' directory of the checkout."""
         return self.layout.checkout(self.run) / (self.job.requirements or ".")
 
+    def searched(self) -> list[Path]:
+        """Where checkpoints are looked for."""
+        return [self.layout.checkpoints(self.run), self.own_directory / "results", self.program_directory]
+
     @property
     def tag(self) -> str:
         """Carried by every process that this node program starts."""

@@ -57,7 +57,7 @@ class Interrupts:
 
     @contextmanager
     def passed_on(self) -> Iterator[None]:
-        """While what runs has words of its own for it, a signal raises KeyboardInterrupt where it comes in."""
+        """While what runs has its own words for it, a signal raises KeyboardInterrupt where it comes in."""
         self._is_passed_on = True
         try:
             if self.name:

@@ -22,8 +22,6 @@ class State:
     """Images that all workers have trained."""
     rows: list[Epoch] = field(default_factory=list)
     """Of the epochs that are done."""
-    saved_at: float = 0.0
-    """Of the last checkpoint; time.monotonic()."""
     start_seconds: float | None = None
     """From the start of the program to the end of the first step."""
 

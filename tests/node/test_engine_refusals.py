@@ -8,7 +8,6 @@ import socket
 import pytest
 
 from cloud.node import uv
-from cloud.node.engines import ray
 from cloud.node.failure import StageFailed
 from cloud.node.gate import difference
 from tests.node.test_engines import PLACE, launched
@@ -64,10 +63,9 @@ def test_a_python_that_ray_does_not_mix_is_told_at_the_gate(
 
 @pytest.mark.parametrize("node_rank", [0, 1])
 def test_a_port_of_ray_that_another_program_has_is_named(
-    node_rank: int, monkeypatch: pytest.MonkeyPatch
+    node_rank: int,
 ) -> None:
     """On 127.0.0.1 alone too, as Ray listens on all addresses; on the master and on a worker."""
-    monkeypatch.setattr(ray, "_PATIENCE_S", 0)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(StageFailed) as raised:

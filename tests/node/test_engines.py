@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +106,16 @@ def test_ray_has_other_ports_where_a_node_is_shared() -> None:
     ports = [int(word.rpartition("=")[2]) for word in words if "-port=" in word and word != "--port=4000"]
     assert (len(ports), min(ports), max(ports)) == (9, 12_000, 12_999)
     assert len(set(ports)) == 9
+
+
+def test_rays_client_has_a_port_where_its_packages_are(tmp_path: Path) -> None:
+    """Ray would take 10001, also where another head has it; without gRPC it takes none, and refuses the flag."""
+    place = dataclasses.replace(PLACE, node_rank=0, service_ports=12_000, environment=str(tmp_path))
+    flag = "--ray-client-server-port=12998"
+    assert flag not in launched("ray", place=place).service
+    (tmp_path / "lib/python3.11/site-packages/grpc").mkdir(parents=True)
+    assert flag in launched("ray", place=place).service
+    assert flag not in launched("ray", place=dataclasses.replace(place, node_rank=1)).service
 
 
 def test_rays_token_is_the_stacks_own_and_only_in_the_environment() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,12 +57,25 @@ def test_ranks_keep_the_users_environment_and_see_no_secret(
     assert "word-of-a-job" not in found.values()
 
 
-def test_all_nodes_have_one_checkpoint_directory_and_results_of_their_own(run: Path) -> None:
-    """On a file system that they share."""
+def test_every_node_has_checkpoints_and_results_of_its_own(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a file system that they share: rank 0's are the job's, and no other node's lie below them."""
     context = places.on_node(GO)
     assert context.layout.checkpoints("") == run / "checkpoints"
     assert context.own_directory == run / "nodes" / "master" / "2-here"
     assert (context.own_directory / "results").is_dir()
+    monkeypatch.setenv("SLURM_NODEID", "1")
+    two = {**GO, "addresses": ["127.0.0.1", "127.0.0.2"], "interfaces": ["lo", "lo"]}
+    for attempt in (2, 3):  # also behind a requeue
+        with socket.create_server(("127.0.0.2", 0)) as free:
+            port = free.getsockname()[1]
+        other = places.on_node({**two, "attempt": attempt, "talk_port": port})
+        other.link.close()  # type: ignore[union-attr]
+        assert other.layout.checkpoints("") == run / "nodes" / "worker-1" / "checkpoints"
+        assert other.layout.checkpoints("").is_dir()
+        assert list((run / "checkpoints").iterdir()) == []
+        assert other.layout.kept("") == context.layout.kept("")
 
 
 def test_results_of_an_attempt_that_another_one_follows_lie_apart(run: Path) -> None:

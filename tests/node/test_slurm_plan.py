@@ -31,7 +31,15 @@ def node(rank: int, **changed: Any) -> dict[str, Any]:
 def asked(nnodes: int = 2, **changed: Any) -> plan.Asked:
     """Return what is known before anybody looks."""
     return plan.Asked(
-        **{"nnodes": nnodes, "engine": "torch", "shared": True, "run": "slurm-17", "attempt": 1, **changed}
+        **{
+            "nnodes": nnodes,
+            "engine": "torch",
+            "shared": True,
+            "run": "slurm-17",
+            "attempt": 1,
+            "kind": "gpu-x86_64-py3.11",
+            **changed,
+        }
     )
 
 
@@ -90,6 +98,20 @@ def test_a_rank_for_each_gpu_and_as_many_on_all_nodes() -> None:
     assert "n2" in found["what"]
     two = Job(repo="", entrypoint="", master="", secret="", nproc_per_node="2")
     assert plan.decided([node(0, gpus=4), node(1, gpus=2)], asked(), two)["nproc"] == 2
+
+
+def test_gpus_that_nothing_was_prepared_for_are_left_alone() -> None:
+    """A cluster may show them to a job that did not ask for any: its wheels are for CPUs."""
+    told = [node(0, gpus=4), node(1, gpus=2)]
+    found = plan.decided(told, asked(kind="cpu-x86_64-py3.11"), JOB)
+    assert (found["nproc"], found["has_gpu"]) == (1, False)
+
+
+def test_ranks_train_on_gpus_where_every_node_has_one() -> None:
+    """One that has none would be asked for what is not there."""
+    two = Job(repo="", entrypoint="", master="", secret="", nproc_per_node="2")
+    assert plan.decided([node(0, gpus=2), node(1, gpus=2)], asked(), two)["has_gpu"] is True
+    assert plan.decided([node(0, gpus=2), node(1)], asked(), two)["has_gpu"] is False
 
 
 def test_tensorflow_has_one_rank_on_a_node() -> None:

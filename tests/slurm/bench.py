@@ -60,6 +60,7 @@ def tree(directory: Path) -> Path:
     """A repository with this one's trainers and the programs that tests disturb."""
     shutil.copytree(ROOT / "payload", directory / "payload", ignore=shutil.ignore_patterns("__pycache__"))
     (directory / "payload/disturbed.py").write_text(programs.DISTURBED, encoding="utf-8")
+    (directory / "payload/trainer.py").write_text(programs.TRAINER, encoding="utf-8")
     (directory / "payload/raises.py").write_text(programs.RAISES, encoding="utf-8")
     (directory / "plain").mkdir()
     (directory / "plain/requirements.txt").write_text("", encoding="utf-8")

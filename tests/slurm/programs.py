@@ -1,4 +1,4 @@
-"""Programs for jobs: one that trains until it is disturbed, one that raises, and one without any package."""
+"""Programs for jobs: two that train until they are disturbed, one that raises, and one without any package."""
 
 from __future__ import annotations
 
@@ -38,6 +38,32 @@ if rank == 0:
     result = {"resumed_from_step": first, "world_size": dist.get_world_size()}
     (pathlib.Path(os.environ["HOTRUN_RUN_DIR"]) / "result.json").write_text(json.dumps(result))
 dist.destroy_process_group()
+"""
+
+TRAINER = """
+import json, os, pathlib, time
+import torch
+from pytorch_lightning import LightningModule, Trainer
+
+class Model(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(8, 2)
+
+    def training_step(self, batch, index):
+        time.sleep(0.2)
+        return self.layer(batch).square().mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+resume = os.environ["HOTRUN_RESUME_FROM"] or None
+found = torch.load(resume) if resume else {"epoch": 10_000, "global_step": 0}
+trainer = Trainer(max_epochs=found["epoch"] + 2, enable_progress_bar=False)
+trainer.fit(Model(), torch.utils.data.DataLoader(torch.randn(64, 8), batch_size=4), ckpt_path=resume)
+if trainer.is_global_zero:
+    result = {"resumed_from_step": found["global_step"], "world_size": trainer.world_size}
+    (pathlib.Path(os.environ["HOTRUN_RUN_DIR"]) / "result.json").write_text(json.dumps(result))
 """
 
 PLAIN = """

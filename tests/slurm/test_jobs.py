@@ -77,6 +77,19 @@ def test_a_requeued_job_goes_on_from_its_checkpoint(bench: Bench) -> None:
     assert bench.status(job_id)["world_size"]["proven"] == 2
 
 
+def test_lightnings_own_checkpoints_lie_with_the_job(bench: Bench) -> None:
+    """A Trainer that nobody told a directory writes none into the checkout, which other jobs use as well."""
+    made = bench.job("trainer", "trainer.py")
+    job_id = bench.submit(made)
+    kept, results = bench.run_directory(job_id) / "kept", bench.run_directory(job_id) / "results"
+    bench.until(made, job_id, lambda *_: any(kept.glob("*/.whole")))
+    bench.cluster.ask("scontrol", "requeue", job_id)
+    assert bench.end(made, job_id).state == "COMPLETED", bench.log(made, job_id)
+    assert bench.status(job_id)["result"]["resumed_from_step"] > 0
+    assert list(results.glob("lightning_logs/version_*/checkpoints/*.ckpt"))
+    assert not (bench.source / "payload/lightning_logs").exists()
+
+
 def test_the_announced_time_limit_ends_in_a_requeue(bench: Bench) -> None:
     """SIGUSR1, which Slurm sends before the time limit, makes the job go on later from its checkpoint."""
     made = bench.job("limit", "disturbed.py")

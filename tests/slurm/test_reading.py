@@ -139,4 +139,5 @@ def test_the_configuration_has_what_the_job_asks_for() -> None:
     assert f"{node} Features=ib\n" in text
     assert "PartitionName=long Nodes=ALL Default=YES" in text
     assert "PartitionName=short Nodes=ALL Default=NO" in text
-    assert gres_conf(layout) == "Name=gpu Count=2\n"
+    assert "SelectType=select/cons_tres\n" in text
+    assert gres_conf(layout) == "Name=gpu File=/x/gpu[1-2]\n"

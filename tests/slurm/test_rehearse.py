@@ -121,6 +121,21 @@ def test_a_rank_that_raises_fails_the_rehearsal_with_node_and_line(
     assert f"payload/raises.py:{RAISES_AT}" in problem["where"] + problem["what"]
 
 
+def test_a_job_with_a_nodelist_and_a_type_of_gpus_can_be_rehearsed(
+    place: Path, cache: Path, source: Path
+) -> None:
+    """Nodes and GPUs that only the real cluster has: sbatch is asked for this one's."""
+    made = script(
+        place / "job.sbatch", "plain.py", requirements="plain", allow_single=True,
+        slurm_nodelist="gpu[07-08]", slurm_gpus="a100:2",
+    )  # fmt: skip
+    fetch = "touch $HOTRUN_DATA_DIR/fetched"
+    code, found, said = rehearsed(place, cache, made.name, "--source", str(source), "--fetch", fetch)
+    assert (code, found["state"]) == (0, "done"), said
+    assert "--nodelist gpu[07-08] names nodes of your cluster and is not used here" in said
+    assert "gpu-" in (place / found["run_dir"] / "logs/login.log").read_text()
+
+
 def test_what_prepare_says_is_the_rehearsals_end(place: Path, cache: Path, source: Path) -> None:
     """No Slurm is started for a job that can't be prepared."""
     script(place / "job.sbatch", "nowhere.py")

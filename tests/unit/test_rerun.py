@@ -95,8 +95,9 @@ def test_a_machine_that_heat_does_not_list_for_a_moment_is_started(
         for key in [key for key, entry in found.items() if entry.id == ids["worker-1"]]:
             del found[key]
 
+    before = cloud._machines()
     monkeypatch.setattr(cloud, "update", updated)
-    monkeypatch.setattr(cloud, "_machines", lambda before=cloud._machines(): before)
+    monkeypatch.setattr(cloud, "_machines", lambda: before)
     assert begun(cloud, tmp_path).started == ("worker-1",)
 
 

@@ -40,6 +40,8 @@ class Place:
     """Whether the program that wrote it finds it by itself: it left a manifest of its own."""
     shared_memory_bytes: int = 1 << 40
     """Free in /dev/shm."""
+    environment: str = ""
+    """Directory of the program's Python environment; empty where nobody knows."""
     service_ports: int = 0
     """First of a thousand ports for what runs beside the ranks; 0 for its usual ones."""
 

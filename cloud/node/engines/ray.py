@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
-import time
-from typing import Sequence
+from pathlib import Path
 
 from ..failure import StageFailed
 from ..job import Job
@@ -20,7 +19,6 @@ _PORTS = (  # from 6380 on, or from `service_ports`
     "node-manager", "object-manager", "runtime-env-agent", "dashboard-agent-grpc", "dashboard-agent-listen",
     "metrics-export",
 )  # fmt: skip
-_PATIENCE_S = 10  # with ports of an attempt before this one, which the kernel may still be closing
 _LONGEST_PLACE = 38  # of its files, but for a rank: names of sockets are long, and may have 107 bytes
 
 
@@ -38,7 +36,12 @@ def launch(job: Job, recognition: Recognition, place: Place) -> Launch:
         what = f"/dev/shm has {free >> 20} MB free, and Ray needs 100"
         raise StageFailed("shared-memory-short", what, fix="choose a flavor with more memory")
     first = place.service_ports or 6380
-    _require_free([*range(first, first + len(_PORTS)), *([] if place.node_rank else [place.master_port])])
+    heads = [] if place.node_rank else [place.master_port, first + 998]
+    for port in (*range(first, first + len(_PORTS)), *heads):
+        try:
+            socket.create_server(("", port)).close()
+        except OSError as error:
+            raise StageFailed("port-taken", f"port {port} can't be used: {error}") from error
     head = f"{place.addresses[0]}:{place.master_port}"
     environment = {
         "RAY_ADDRESS": head, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token(job),
@@ -56,25 +59,15 @@ def _start(place: Place, first: int, head: str, files: str) -> tuple[str, ...]:
     # Ray would take a third of the memory.
     words += [f"--object-store-memory={min(2 << 30, place.shared_memory_bytes * 8 // 10)}"]
     words += [f"--{name}-port={port}" for port, name in enumerate((*_PORTS, "min-worker"), first)]
-    words += [f"--max-worker-port={first + 998}", "--temp-dir", files]
+    words += [f"--max-worker-port={first + 997}", "--temp-dir", files]
     if place.node_rank:
         return *words, "--address", head
     dashboard = first + 999 if place.service_ports else 8265
     words += ["--head", f"--port={place.master_port}", "--dashboard-host=127.0.0.1"]
+    # Ray Client's server would take 10001; without its packages there is none, and Ray refuses the flag.
+    for _ in Path(place.environment).glob("lib/python3*/site-packages/grpc"):
+        words.append(f"--ray-client-server-port={first + 998}")
     return *words, f"--dashboard-port={dashboard}"
-
-
-def _require_free(ports: Sequence[int]) -> None:
-    late = time.monotonic() + _PATIENCE_S
-    for port in ports:
-        while True:
-            try:
-                socket.create_server(("", port)).close()
-                break
-            except OSError as error:
-                if time.monotonic() > late:
-                    raise StageFailed("port-taken", f"port {port} can't be used: {error}") from error
-                time.sleep(0.5)
 
 
 def directory(run: str, node_rank: int) -> str:

@@ -1,6 +1,7 @@
 """`python PROGRAM COMMAND …`, as job.sbatch says it; PROGRAM is the directory that holds `node/`.
 
-On the script's own machine: prepare, archive, begin, plan, verdict, lost. By srun on every node: the others.
+On the script's own machine: prepare, archive, begin, plan, verdict, lost, late, failed.
+By srun on every node: the others.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "tell": run.tell,
     "verdict": verdict.main,
     "lost": verdict.lost,
+    "late": verdict.late,
+    "failed": verdict.failed,
 }
 
 

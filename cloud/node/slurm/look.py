@@ -49,18 +49,32 @@ def found(rank: int, addresses: Sequence[str]) -> dict[str, Any]:
         told["problem"] = python_problem(Path(places.prepared()["environment"]))
     except (OSError, ValueError) as error:
         told["problem"] = f"what was prepared is not to be seen there: {error}"
+    if len(addresses) > 1 and _is_loopback(address):
+        told["problem"] = (
+            f"the address of {told['host']} is {address} there, which no other node reaches: "
+            "its NodeAddr in slurm.conf, or its name in DNS, must be an address of the cluster's network"
+        )
     return told
 
 
 def own_address(rank: int, addresses: Sequence[str]) -> str:
-    """The address that Slurm knows, where an interface here has it; else that of the route to another."""
-    if machine.interface_of(addresses[rank]):
-        return addresses[rank]
-    other = addresses[0] if rank else addresses[-1]
+    """The address that Slurm knows, where an interface here has it; else that of the route to another.
+
+    Where NodeAddr is a name, Debian's /etc/hosts makes 127.0.1.1 of it on that node: no other reaches it.
+    """
+    known = addresses[rank]
+    if machine.interface_of(known) and (len(addresses) == 1 or not _is_loopback(known)):
+        return known
+    others = [addresses[0], *reversed(addresses)]
+    others = [each for each in others if each != known and not _is_loopback(each)]
     try:
-        return machine.route_address(other)
+        return machine.route_address(others[0]) if others else known
     except OSError:
-        return addresses[rank]
+        return known
+
+
+def _is_loopback(address: str) -> bool:
+    return address.startswith("127.")
 
 
 def first_port(block: int) -> int:

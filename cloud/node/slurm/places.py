@@ -2,6 +2,7 @@
 
 WORK/program/SHA/  WORK/prepared/DIGEST/{src,prepared.json}  WORK/env/LOCK/  WORK/cache/  WORK/data/
 WORK/runs/JOBID/{status.json,memory.json,nodes/NAME/,logs/,results/,proof/,checkpoints/,kept/}
+The checkpoints are rank 0's; those of another node are WORK/runs/JOBID/nodes/NAME/checkpoints/
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ class Places(Layout):
         return self.root / "nodes" / self.node if self.node else self.root
 
     def checkpoints(self, run: str) -> Path:
-        """HOTRUN_CHECKPOINT_DIR, the same for all nodes that share a file system."""
-        return self.root / "checkpoints"
+        """HOTRUN_CHECKPOINT_DIR of all attempts: rank 0's node has the job's, every other one its own."""
+        return (self.root if self.node in ("", node_name(0)) else self.run("")) / "checkpoints"
 
     def kept(self, run: str) -> Path:
         """The newest checkpoints of rank 0, whole."""
@@ -93,10 +94,15 @@ class SlurmContext(Context):
     """A context whose processes keep the user's environment: modules set library paths there."""
 
     def base_environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The user's environment, ours on top of it."""
+        """The user's environment, ours on top of it; below it where Lightning writes what has no place."""
         users = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         users.pop("PYTHONHOME", None)
-        return {**users, **super().base_environment(extra)}
+        root = str(self.own_directory / "results")
+        return {"PL_TRAINER_DEFAULT_ROOT_DIR": root, **users, **super().base_environment(extra)}
+
+    def searched(self) -> list[Path]:
+        """Not in the checkout, which other jobs use too: theirs lie there."""
+        return super().searched()[:-1]
 
 
 def work() -> Path:
@@ -154,8 +160,8 @@ def on_node(go: dict[str, Any]) -> SlurmContext:
     talk = Talk(rank, context.job.secret, go, layout.kept(""))
     context.link = talk
     context.coordinator = talk if rank == 0 else None  # type: ignore[assignment]
-    for directory in (layout.logs, layout.data, layout.bytecode):
-        directory.mkdir(parents=True, exist_ok=True)
+    for directory in (layout.logs, layout.data, layout.bytecode, root / "checkpoints"):
+        directory.mkdir(parents=True, exist_ok=True)  # the script brings the last one from every node
     os.environ.setdefault("MPLCONFIGDIR", str(layout.run("") / "matplotlib"))
     context.found.update(
         commit=found["commit"], environment=Path(found["environment"]), uv=Path(found["uv"]), owner=None,

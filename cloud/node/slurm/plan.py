@@ -32,14 +32,18 @@ class Asked:
     shared: bool
     run: str
     attempt: int
+    kind: str
+    """What was prepared: `gpu-x86_64-py3.11`, `cpu-…`."""
 
 
 def main(words: Sequence[str]) -> int:
     """`plan FILE`, the lines of all nodes; prints the plan, or ends the job with what is wrong."""
     memory, job = record.remembered(), places.the_job()
+    prepared = places.prepared()
     asked = Asked(
-        int(os.environ["SLURM_JOB_NUM_NODES"]), places.prepared()["engine"],
+        int(os.environ["SLURM_JOB_NUM_NODES"]), prepared["engine"],
         os.environ[places.OURS + "SHARED"] == "yes", f"slurm-{os.environ['SLURM_JOB_ID']}", memory.attempt,
+        prepared["kind"],
     )  # fmt: skip
     try:
         told = read(Path(words[0]).read_text(encoding="utf-8"))
@@ -82,6 +86,7 @@ def read(text: str) -> list[dict[str, Any]]:
 def decided(told: Sequence[dict[str, Any]], asked: Asked, job: Job) -> dict[str, Any]:
     """The plan of an attempt. Raises StageFailed with the node that can't take part."""
     _require_all(told, asked)
+    told = [{**each, "gpus": each["gpus"] if asked.kind.startswith("gpu") else 0} for each in told]
     nproc = _ranks(told, asked, job)
     block = _block(told, "free", look.first_port, look.BLOCKS)
     services = 0
@@ -93,7 +98,7 @@ def decided(told: Sequence[dict[str, Any]], asked: Asked, job: Job) -> dict[str,
         "run": asked.run, "attempt": asked.attempt, "addresses": [each["address"] for each in told],
         "hosts": [each["host"] for each in told], "interfaces": [each["interface"] for each in told],
         "port": look.first_port(block), "talk_port": look.first_port(block) + look.TALK, "nproc": nproc,
-        "has_gpu": bool(told[0]["gpus"]) and job.torch_index != "cpu", "resume": resume,
+        "has_gpu": all(each["gpus"] for each in told) and job.torch_index != "cpu", "resume": resume,
         "left_s": _HOURS * 3600, "shared": asked.shared, "began": time.time(), "service_ports": services,
     }  # fmt: skip
 

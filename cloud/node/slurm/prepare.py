@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterator, Sequence
 
 from .. import machine, requirements, uv
 from ..context import Context, write_json
-from ..failure import StageFailed
+from ..failure import StageFailed, problem
 from ..stages import source
 from ..stages.environment import (
     choose_engine,
@@ -27,7 +27,7 @@ from ..stages.environment import (
     program_environment,
 )
 from ..walk import shown, stage
-from . import places
+from . import places, record
 from .places import FAILED, SlurmContext, say
 
 _SAY_S = 10.0
@@ -47,7 +47,10 @@ def main(words: Sequence[str]) -> int:
     try:
         found = _known(wanted) or _made(asked, wanted)
         if command:
-            _run(found, command)
+            try:
+                _run(found, command)
+            finally:
+                _archive_file().unlink(missing_ok=True)  # it has not what the command fetched
         if asked.archive:
             _archive(found)
     except StageFailed as error:
@@ -197,21 +200,31 @@ def archive(words: Sequence[str]) -> int:
     try:
         _archive(places.prepared())
     except StageFailed as error:
-        say(f"nothing can be sent to the nodes: {error}", f"  fix   {error.problem['fix']}")
-        return FAILED
-    return 0
+        found = {**error.problem, "what": f"nothing can be sent to the nodes: {error}"}
+    except OSError as error:
+        found = problem("work-dir", f"{places.work()} can't be used: {error}", fix=_OTHER)
+    else:
+        return 0
+    record.end(record.Standing(record.remembered()), {**found, "node": "master", "stage": "rendezvous"})
+    return FAILED
+
+
+def _archive_file() -> Path:
+    return places.prepared_file().with_name("archive.tar")
 
 
 def _archive(found: dict[str, Any]) -> None:
     """One file with all that a node needs, for `sbcast`; unpacked there below the same work directory."""
-    target, top = places.prepared_file().with_name("archive.tar"), places.work()
+    target, top, program = _archive_file(), _real(places.work()), _real(Path(sys.argv[0]))
+    holds = target.with_name("archive.program")  # its SHA-256: job.sbatch of another version has another
     newest = max(
         places.prepared_file().stat().st_mtime, Path(found["environment"], ".complete").stat().st_mtime
     )
-    if target.is_file() and target.stat().st_mtime > newest:
+    is_new = target.is_file() and target.stat().st_mtime > newest
+    if is_new and holds.is_file() and holds.read_text() == program.name:
         return
-    inside = [Path(found["checkout"]), Path(found["environment"]), places.prepared_file(), top / "data"]
-    inside.append(Path(os.path.realpath(sys.argv[0])))  # this very program
+    inside = [Path(found["checkout"]), Path(found["environment"]), places.prepared_file()]
+    inside = [*map(_real, inside), top / "data", program]
     apart = [path for path in inside if top not in path.parents]
     if apart:
         what = f"{apart[0]} is not below {top}, and nodes that don't see it get only what is"
@@ -221,9 +234,15 @@ def _archive(found: dict[str, Any]) -> None:
     with tarfile.open(partial, "w") as tar:
         for path in inside:
             tar.add(path, str(path.relative_to(top)), filter=_without(target.name))
+    holds.unlink(missing_ok=True)
     partial.replace(target)
+    holds.write_text(program.name)
     free, size = shutil.disk_usage("/tmp").free, target.stat().st_size
     say(f"  {size / 1e9:.2f} GB to send to every node ({free / 1e9:.0f} GB are free in /tmp here)")
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # a work directory may be reached through a link
 
 
 def _without(name: str) -> Callable[[tarfile.TarInfo], tarfile.TarInfo | None]:

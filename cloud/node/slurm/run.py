@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Sequence
@@ -14,7 +16,10 @@ from typing import Any, Sequence
 from .. import process
 from ..console import node_name
 from ..context import Context, write_json
+from ..engines import ENGINES
+from ..engines.lightning import SUBCOMMANDS
 from ..failure import Ended, MasterLost, StageFailed, Stopped
+from ..job import Job
 from ..recognise import refusal
 from ..stages import train
 from ..stages.environment import choose_engine, run_setup
@@ -135,7 +140,19 @@ def _train(context: Context, deadline: float) -> str:
     refused = refusal(context.job, found["recognition"], nnodes, found["nproc"], bool(found["gpus"]))
     if refused:
         raise StageFailed.of(refused)
+    context.job = _rooted(context)
     return train.run(context, deadline)
+
+
+def _rooted(context: Context) -> Job:
+    """The job, with its own directory as a LightningCLI's: that has a default, which beats the variable."""
+    job, found = context.job, context.found
+    if (ENGINES[found["engine"]], found["recognition"].engine) != ("lightning", "lightning-cli"):
+        return job
+    words = shlex.split(job.args)
+    subcommand = words.pop(0) if words and words[0] in SUBCOMMANDS else "fit"
+    root = ("--trainer.default_root_dir", str(context.own_directory / "results"))
+    return replace(job, args=shlex.join([subcommand, *root, *words]))
 
 
 def _has_saved(context: SlurmContext, talk: Talk) -> bool:

@@ -55,6 +55,22 @@ def lost(words: Sequence[str]) -> int:
     return _goes_on(found, record.Standing(record.remembered()), places.the_job().restarts)
 
 
+def late(words: Sequence[str]) -> int:
+    """`late`: the time limit came near before the ranks were started."""
+    what = "the time limit is near, before the ranks were started"
+    found = problem("time-limit", what, node="master", stage="rendezvous")
+    return _goes_on(found, record.Standing(record.remembered()), places.the_job().restarts)
+
+
+def failed(words: Sequence[str]) -> int:
+    """`failed CODE WHAT FIX [LOG]`: the script itself can't go on."""
+    code, what, fix, *files = words
+    log = [line for path in files for line in Path(path).read_text("utf-8", "replace").splitlines()]
+    found = problem(code, what, fix=fix, log=log, node="master", stage="rendezvous")
+    record.end(record.Standing(record.remembered()), found)
+    return FAILED
+
+
 def _goes_on(found: dict[str, Any], standing: record.Standing, restarts: int) -> int:
     numbers = [report["newest"] for report in standing.reports.values()]
     numbers += checkpoints(places.run_directory() / "kept")

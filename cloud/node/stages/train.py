@@ -33,11 +33,8 @@ def run(context: Context, deadline: float) -> str:
     launches = list(_launches(context, place))
     _remember_files(context)
     children: dict[str, Child] = {}
-    results = context.own_directory / "results"
     context.found["oom_kills"] = survey.oom_kills()
-    replication = checkpoints.Replication(
-        context, [context.layout.checkpoints(context.run), results, context.program_directory]
-    )
+    replication = checkpoints.Replication(context, context.searched())
     service = None
     try:
         if launches[0].service:
@@ -101,6 +98,7 @@ def _place(context: Context, resume: str, *, passes_itself: bool) -> Place:
         has_gpu=go["has_gpu"],
         threads=max(1, machine.cpus() // found["nproc"]), interface=found["interface"],
         resume=resume, reads_resume=passes_itself, service_ports=go.get("service_ports", 0),
+        environment=str(found["environment"]),
         shared_memory_bytes=shutil.disk_usage(_SHARED_MEMORY).free if os.path.isdir(_SHARED_MEMORY) else 0,
     )  # fmt: skip
 
@@ -124,7 +122,7 @@ def _start(
     """One rank, or what runs beside them where there is no local rank."""
     argv = [str(context.found["environment"] / "bin/python"), "-u", *arguments]
     label = "service" if local_rank is None else f"rank {place.rank + local_rank}"
-    context.log.write(f"+ [{label}] {' '.join(argv)}\n")
+    context.log.write(process.redacted(f"+ [{label}] {' '.join(argv)}\n", context.job.secrets))
     env = {**_environment(context, place), **launch.environment}
     return Child(
         argv, env=context.base_environment(env), cwd=context.program_directory, log=context.log,
@@ -137,8 +135,13 @@ def _serve(context: Context, place: Place, launch: Launch) -> Child:
     """Start the service of this node: the master's first, the others' once it listens."""
     link, name, deadline = context.connected(), f"service-{context.attempt}", time.monotonic() + _SERVICE_S
     coordinator = context.coordinator
+    what = f"nothing listens on port {place.master_port} of the master"
+    late = StageFailed("deadline", what, of_peer=coordinator is None)
     if coordinator is None:
-        link.published(name, deadline)
+        try:
+            link.published(name, deadline)
+        except TimeoutError as error:
+            raise late from error
     service = _start(context, launch.service, launch, place, None)
     if coordinator is not None:
         while not _listens(place):
@@ -146,7 +149,7 @@ def _serve(context: Context, place: Place, launch: Launch) -> Child:
             if service.returncode is not None:
                 raise blame.failure(context, service, "the service beside the ranks")
             if time.monotonic() > deadline:
-                raise StageFailed("deadline", f"nothing listens on port {place.master_port} of the master")
+                raise late
             context.waiting("waiting for the service beside the ranks")
             time.sleep(_POLL_S)
         coordinator.publish(name, {})

@@ -171,6 +171,8 @@ class Cluster:
         texts = {"slurm.conf": conf, **({"gres.conf": gres} if gres else {})}
         for name, text in texts.items():
             self._write(f"{home}/{name}", text, "644")
+        for number in range(1, self.layout.gpus + 1):
+            (self.layout.state / f"gpu{number}").touch()
         self._write(f"{home}/munge.key", secrets.token_hex(64), "400")
 
     def _write(self, path: str, text: str, mode: str) -> None:

@@ -59,7 +59,7 @@ def slurm_conf(layout: Layout) -> str:
         "SlurmdParameters": "config_overrides", "PropagateResourceLimits": "NONE",
     }  # fmt: skip
     if layout.gpus:
-        settings["GresTypes"] = _GRES
+        settings |= {"GresTypes": _GRES, "SelectType": "select/cons_tres"}  # what knows --gpus-per-node
     lines = [f"{key}={value}" for key, value in settings.items()]
     lines += [_node(name, address, layout) for name, address in layout.nodes.items()]
     lines += [
@@ -70,8 +70,8 @@ def slurm_conf(layout: Layout) -> str:
 
 
 def gres_conf(layout: Layout) -> str:
-    """GPUs that can be asked for; there is no device behind them."""
-    return f"Name={_GRES} Count={layout.gpus}\n" if layout.gpus else ""
+    """GPUs that can be asked for; behind them are empty files, as slurmd counts no others."""
+    return f"Name={_GRES} File={layout.state}/gpu[1-{layout.gpus}]\n" if layout.gpus else ""
 
 
 def _node(name: str, address: str, layout: Layout) -> str:

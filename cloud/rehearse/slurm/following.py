@@ -79,8 +79,10 @@ class Following:
         """The job's number. Raises ClusterFailed with what sbatch says."""
         prepared = self._prepared
         given = [f"--output={self._path}", f"--nodes={len(prepared.slurms)}"]
-        if prepared.asked.nodelist:
+        if prepared.asked.nodelist:  # what sbatch is given counts more than the job's own lines
             given.append(f"--nodelist={','.join(prepared.slurms.values())}")
+        if prepared.asked.gpus:  # without the type, which no node here has
+            given.append(f"--gpus-per-node={prepared.asked.gpus}")
         argv = ["sbatch", "--parsable", *given, str(prepared.script), *prepared.words]
         said = self._cluster.run(argv, prepared.environment, prepared.site.directory)
         job_id = said.strip().splitlines()[-1].partition(";")[0]

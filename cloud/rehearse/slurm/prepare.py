@@ -15,7 +15,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,7 +147,7 @@ def _asked(text: str, options: Options, say: Say) -> Asked:
     asked = job_.read(text, options.template, options.workers)
     for sentence in _differences(asked):
         say(sentence)
-    return replace(asked, nodelist="")
+    return asked
 
 
 def _differences(asked: Asked) -> list[str]:

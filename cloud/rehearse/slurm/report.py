@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,15 +31,17 @@ class Next:
     job: str
     push: tuple[str, ...] = ()
     fetch: str = ""
+    """The command that --prepare ran behind `--`, a line for bash."""
 
     def steps(self, template: Path, name: str) -> list[str]:
         """The lines after `next`."""
         del template, name
+        job, fetch = shlex.quote(self.job), f" -- {shlex.quote(self.fetch)}" if self.fetch else ""
         return [
             *self.push,
             "on the cluster's login node:",
-            f"bash {self.job} --prepare",
-            f"sbatch {self.job}",
+            f"bash {job} --prepare{fetch}",
+            f"sbatch {job}",
         ]
 
 

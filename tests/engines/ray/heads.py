@@ -55,7 +55,7 @@ def launched(
     place = Place(
         node_rank=node_rank, nnodes=1, nproc=1, addresses=("127.0.0.1",) * (node_rank + 1),
         master_port=port or free_port(), run=run, attempt=1, has_gpu=False, threads=1, interface="lo",
-        shared_memory_bytes=200 << 20,
+        shared_memory_bytes=200 << 20, environment=sys.prefix,
         service_ports=a_thousand_ports() if first_port is None else first_port,
     )  # fmt: skip
     job = Job(repo="", entrypoint="main.py", master="127.0.0.1", secret=secret)
