@@ -14,7 +14,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 from cloud.errors import Problem, RequestError
 
@@ -112,9 +112,8 @@ def claim(runs_dir: Path, cloud: str, name: str, stack_id: str = "", template_sh
     Of an earlier stack of this name only the ids stay, for `down`. Raises RequestError: `run-exists` where
     the directory is a rehearsal's or another cloud's stack's.
     """
-    require_place(runs_dir, cloud, name, stack_id)
-    before = read(runs_dir, name)
-    if before is not None and before.stack_id == stack_id != "":
+    before = require_place(runs_dir, cloud, name, stack_id)
+    if _is_of(before, stack_id):
         sha256 = before.template_sha256 or template_sha256
         fresh = dataclasses.replace(before, template_sha256=sha256, cloud=cloud)
     else:
@@ -127,15 +126,22 @@ def claim(runs_dir: Path, cloud: str, name: str, stack_id: str = "", template_sh
     return fresh
 
 
-def require_place(runs_dir: Path, cloud: str, name: str, stack_id: str = "") -> None:
-    """Raise RequestError `run-exists` where a stack must not write; nothing is made or changed."""
+def require_place(runs_dir: Path, cloud: str, name: str, stack_id: str = "") -> Record | None:
+    """Return the record that is there, if any; nothing is made or changed.
+
+    Raises RequestError `run-exists` where a stack must not write.
+    """
     before = read(runs_dir, name)
-    is_same = before is not None and before.stack_id == stack_id != ""
-    whose = "" if is_same else _whose(directory(runs_dir, name), before, cloud)
+    whose = "" if _is_of(before, stack_id) else _whose(directory(runs_dir, name), before, cloud)
     if whose:
         what = f"{directory(runs_dir, name)} holds {whose} and is never overwritten"
         fix = "name another place with --runs-dir" + ("" if stack_id else ", or another --name")
         raise RequestError(Problem(code="run-exists", what=what, fix=fix))
+    return before
+
+
+def _is_of(before: Record | None, stack_id: str) -> TypeGuard[Record]:
+    return before is not None and before.stack_id == stack_id != ""
 
 
 def _whose(place: Path, before: Record | None, cloud: str) -> str:

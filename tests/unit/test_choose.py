@@ -79,7 +79,8 @@ def chosen(
     out, err = io.StringIO(), io.StringIO()
     ui = Ui(stdin=TerminalIn(answers), stdout=out, stderr=err)
     given = overrides or {}
-    found = choose(cast("Cloud", Lists(**lists)), plan.make(text, given), ui, path, given=given)
+    known = environment_file.read(path) if path.is_file() else {}
+    found = choose(cast("Cloud", Lists(**lists)), plan.make(text, given), ui, path, given=given, known=known)
     return found, out.getvalue() + err.getvalue()
 
 

@@ -41,13 +41,13 @@ class Option:
 
 def choose(
     cloud: Cloud, plan: Plan, ui: Ui, path: Path, *,
-    given: Collection[str] = (), known: Mapping[str, Any] | None = None,
+    given: Collection[str] = (), known: Mapping[str, Any] = {},
 ) -> dict[str, str]:  # fmt: skip
     """Ask for what is missing or wrong and return it; empty when nothing is, or nobody can be asked.
 
     `given` names parameters that somebody set on purpose: an empty key among them stays empty. What is
-    chosen is written to `path`, beside what stands there, or beside `known`: the parameters of a file of the
-    person's own, which is never written to. Raises CloudError, and RequestError when the input ends.
+    chosen is written to `path`, beside `known`: the parameters of an environment file, which may be another,
+    the person's own. Raises CloudError, and RequestError when the input ends.
     """
     if not ui.is_interactive or ui.is_json:
         return {}
@@ -57,8 +57,7 @@ def choose(
     _key(cloud, plan, ui, chosen, given)
     _network(cloud, plan, ui, chosen)
     if chosen:
-        kept = environment_file.read(path) if path.is_file() and known is None else known or {}
-        environment_file.write(path, {**kept, **chosen})
+        environment_file.write(path, {**known, **chosen})
         ui.say(f"kept in {path}; for another time: -e {path}")
     return chosen
 

@@ -133,8 +133,7 @@ def _ready(cloud: Cloud, wish: Wish, options: Options, environment: dict[str, An
         )
     if ui.is_interactive and not ui.is_json and not ui.is_quiet:
         place = record.directory(wish.runs_dir, name) / "environment.yml"
-        known = environment if options.environment else None
-        chosen = choose(cloud, wish.plan, ui, place, given=set(wish.given), known=known)
+        chosen = choose(cloud, wish.plan, ui, place, given=set(wish.given), known=environment)
         if chosen:
             environment = {**environment, **chosen}
             given = {**environment, **options.parameters}
