@@ -40,7 +40,7 @@ def found(rank: int, addresses: Sequence[str]) -> dict[str, Any]:
     gpus = machine.gpus()
     told = {
         "rank": rank, "host": os.environ.get("SLURMD_NODENAME") or socket.gethostname(), "address": address,
-        "interface": machine.interface_of(address), "gpus": len(gpus), "kind": machine.kind(gpus),
+        "interface": machine.interface_of(address), "gpus": len(gpus),
         "cpus": machine.cpus(), "free": free_blocks(rank, address), "held": _held(rank), "problem": "",
         "free_services": [],
     }  # fmt: skip
