@@ -30,7 +30,7 @@ from machine.available import resident_bytes
 
 MARGIN = 0.1  # of what is free stays free: for the system, for what is not estimated
 FIRST_STEP_BYTES = 16_000_000  # code and threads that the first step brings along: 4 to 16 MB measured
-SPREAD = 1.45  # resident / allocated: glibc keeps freed buffers for later; 1.2 to 1.6 measured
+SPREAD = 1.45  # resident / allocated: glibc keeps freed buffers for later; 1.2 to 1.6 measured, rarely 1.9
 SPREAD_RETURNED = 1.1  # the same after return_freed_memory: 0.8 to 1.0 measured
 M_MMAP_THRESHOLD = -3  # malloc.h: buffers from so many bytes on go back to the system when freed
 LARGE_BYTES = 1 << 20

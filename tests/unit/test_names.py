@@ -15,7 +15,8 @@ from cloud.template import archive, names
 from cloud.template.bare import bare
 
 ALL = frozenset(archive.OPTIONAL)
-PATHS = sorted(archive.node_files(ALL))
+CARRIED = archive.node_files(ALL)
+PATHS = sorted(CARRIED)
 SOURCES = {
     name: (assets.NODE_PROGRAM / name.removeprefix("node/")).read_text(encoding="utf-8") for name in PATHS
 }
@@ -28,7 +29,7 @@ def test_names_of_the_program_can_be_given_back() -> None:
     back = {short: name for name, short in new.items()}
     assert len(back) == len(new) > 400
     for name in PATHS:
-        carried = archive.node_files(ALL)[name].decode()
+        carried = CARRIED[name].decode()
         assert BARE[name] == names._with(back, carried)
         assert not set(new.values()) & {*names._names(BARE[name]), *dir(builtins), *keyword.kwlist}
 
