@@ -95,7 +95,9 @@ def test_a_quota_that_shrank_after_the_plan_is_named(
     wish = create.Wish(plan=plan, given={}, runs_dir=place / "runs")
     project.set_quota(instances=1)
     made, _ = create.create(project.cloud, wish, "mine", {}, {})
-    followed = watch_loop.Loop(watch=Watch(project.cloud, made), shown=_Nobody(), kept=_Nobody()).run()
+    followed = watch_loop.Loop(
+        watch=Watch(project.cloud, made), shown=_Nobody(), kept=_Nobody(), now=project.cloud.time
+    ).run()
     ended = outcome.judged(followed, "mine", place / "runs/mine")
 
     assert ended.exit_code == 5
@@ -153,7 +155,9 @@ def test_a_stack_whose_engine_was_killed_is_deleted_whole(
     def give_up() -> None:
         assert time.monotonic() < late, f"Heat went on with it: {project.cloud.resources(stack.id)}"
 
-    followed = watch_loop.Loop(watch=watch, shown=_Nobody(), kept=_Nobody(), raise_early=give_up).run()
+    followed = watch_loop.Loop(
+        watch=watch, shown=_Nobody(), kept=_Nobody(), now=project.cloud.time, raise_early=give_up
+    ).run()
     ended = outcome.judged(followed, "mine", place / "runs/mine")
     assert (followed.end, ended.exit_code) == ("stalled", 5)
     assert ended.problems[0].code == "heat-stalled"

@@ -38,7 +38,7 @@ def test_watch_and_status_see_it_by_the_clouds_clock(tmp_path: Path) -> None:
     found = Watch(cloud, settled(cloud).id).look()
     assert found is not None
     assert found.is_stalled
-    (entry,) = standing.every(cloud, cloud.now)
+    (entry,) = standing.every(cloud)
     assert (entry.state, entry.next) == ("lost by Heat", "down digits")
     one = standing.one(cloud, settled(cloud), tmp_path, None, "hotrun")
     assert one.outcome.problems[0].code == "heat-stalled"

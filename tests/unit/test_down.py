@@ -201,3 +201,19 @@ def test_an_interface_is_removed_from_its_router() -> None:
     """Heat's id names router and subnet."""
     found = left.command(left.INTERFACE, "r1:subnet_id=s1")
     assert found == "openstack router remove subnet r1 s1"
+
+
+def test_a_rehearsals_directory_stays_as_it_was(tmp_path: Path) -> None:
+    """A stack of the same name goes all the same."""
+    cloud = FakeCloud()
+    stack = made(cloud)
+    place = record.directory(folder(tmp_path), NAME)
+    place.mkdir(parents=True)
+    (place / "status.json").write_text("{}\n")
+    clock, ui = Clock(), Told()
+    found = down.down(cloud, stack, ui, folder(tmp_path), discard=False, clock=clock, sleep=clock.sleep)
+    assert (found.state, found.left, found.exit_code) == ("gone", (), 0)
+    assert [path.name for path in place.iterdir()] == ["status.json"]
+    assert f"{place} holds a rehearsal and is never overwritten: a later down could not" in " ".join(
+        ui.err.getvalue().split()
+    )

@@ -13,7 +13,7 @@ from cloud.errors import Problem, ProblemsFound, RequestError
 from cloud.stack import record
 from cloud.stack.api import Stack, machine_ids
 from cloud.stack.change import rerun
-from tests.unit.fake_cloud import START, FakeCloud
+from tests.unit.fake_cloud import FakeCloud
 from tests.unit.stacks import NAME, Clock, Told, folder, made, settled, trained
 
 COMMIT = "a" * 40
@@ -27,8 +27,7 @@ def begun(
     clock = Clock()
     return rerun.begin(
         cloud, stack or settled(cloud), rerun.Rerun(**{"anyway": True, **asked}), ui or Told(),
-        folder(tmp_path), is_followed=is_followed, now=START + dt.timedelta(hours=1), clock=clock,
-        sleep=sleep or clock.sleep,
+        folder(tmp_path), is_followed=is_followed, clock=clock, sleep=sleep or clock.sleep,
     )  # fmt: skip
 
 
@@ -101,13 +100,16 @@ def test_an_older_template_is_named(tmp_path: Path) -> None:
 
 
 def test_a_stack_past_its_hours_is_refused(tmp_path: Path) -> None:
-    """Its machines would power off as soon as they are started."""
+    """Its machines would power off as soon as they are started; the hours are the cloud's, not this computer's."""
     cloud = FakeCloud()
     made(cloud, max_hours="0.5")
     trained(cloud)
+    in_time, cloud.now = cloud.now, cloud.now + dt.timedelta(hours=1)
     with pytest.raises(ProblemsFound) as refusal:
         begun(cloud, tmp_path)
     assert refusal.value.problems[0].code == "deadline-over"
+    cloud.now = in_time
+    assert begun(cloud, tmp_path).number == 1
 
 
 def test_a_ref_becomes_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

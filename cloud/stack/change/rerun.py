@@ -6,7 +6,6 @@ and every machine that stands by sees it within seconds. Nothing is replaced; wh
 
 from __future__ import annotations
 
-import datetime as dt
 import shlex
 import time
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from cloud.stack.down import kept as keeping
 from cloud.stack.down import unfetched
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -77,7 +77,7 @@ class Begun:
 
 def begin(
     cloud: Cloud, stack: Stack, asked: Rerun, ui: Ui, runs_dir: Path, *,
-    is_followed: bool = False, now: dt.datetime | None = None, clock: Callable[[], float] = time.monotonic,
+    is_followed: bool = False, clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Begun:  # fmt: skip
     """Ask for another run; returns when the cloud has taken it and no machine powers off any more.
@@ -94,7 +94,7 @@ def begin(
     stack = settle.settled(cloud, stack, ui, clock=clock, sleep=sleep)
     resources = cloud.resources(stack.id)
     told = told_.by(stack, resources)
-    _refuse(stack, told, ui.program, now or dt.datetime.now(dt.UTC))
+    _refuse(stack, told, ui.program, cloud.time())
     if not asked.anyway:
         _require_fetched(stack, told, keeping.of(cloud, stack, runs_dir), ui.program)
     if asked.workers is not None:

@@ -179,10 +179,12 @@ class _Keeper:
         return ports
 
     def _write(self) -> None:
+        kept = self.record
         try:
-            record.write(self._runs_dir, self.record)
+            record.require_place(self._runs_dir, kept.cloud, kept.name, kept.stack_id)
+            record.write(self._runs_dir, kept)
             self._is_written = True
-        except RequestError as error:  # a disk that can't be written must not keep machines alive
+        except RequestError as error:  # neither a full disk nor a rehearsal of this name keeps machines alive
             if not self._is_warned:
                 self._ui.say(f"{error.problems[0].what}: a later down could not look for these ids")
             self._is_warned = True

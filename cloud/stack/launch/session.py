@@ -105,7 +105,7 @@ class Session:
         try:
             with Screen(self._ui, heading) as screen:
                 followed = Loop(
-                    watch=self._watch, shown=screen, kept=kept, on_look=self._remember,
+                    watch=self._watch, shown=screen, kept=kept, now=self._cloud.time, on_look=self._remember,
                     is_signalling=not stack.is_silent,
                     number=self._number, raise_early=self._interrupts.raise_early,
                 ).run()  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from cloud.stack.launch.asking import asked
 from cloud.template import parameters as parameters_
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterator, Mapping
 
     from cloud.errors import Problem
@@ -114,7 +114,7 @@ def survey(
     found, failed = asked(_questions(cloud, plan, name, sent), say)
     needed = needs(plan)
     answers = _answers(cloud, found)
-    now = now or dt.datetime.now(dt.UTC)
+    now = now or cloud.time()
     case = Case(plan=plan, name=name, needs=needed, answers=answers, now=now)
     well, problems = judge(case)
     problems = [*plan.problems, *problems]

@@ -7,7 +7,6 @@ the stack.
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -17,6 +16,7 @@ from cloud.stack.api import CloudError
 from cloud.stack.watch import changes as watch_changes
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Sequence
 
     from cloud.stack.watch import Line, Watch
@@ -68,6 +68,8 @@ class Loop:
     watch: Watch
     shown: Shown
     kept: Keeps
+    now: Callable[[], dt.datetime]
+    """The cloud's clock."""
     on_look: Callable[[], None] = lambda: None
     """Called after each look, to keep what was seen."""
     is_signalling: bool = True
@@ -78,7 +80,6 @@ class Loop:
     """Raises Interrupted when a signal has come; called in each round."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     _last: Snapshot | None = field(default=None, init=False)
     _silent_since: float | None = field(default=None, init=False)
     _gone_since: float | None = field(default=None, init=False)

@@ -61,14 +61,13 @@ class Entry:
         }  # fmt: skip
 
 
-def every(cloud: Cloud, now: dt.datetime | None = None) -> list[Entry]:
+def every(cloud: Cloud) -> list[Entry]:
     """Return all stacks of ours, newest first. Raises CloudError."""
-    now = now or dt.datetime.now(dt.UTC)
     found = []
     for listed in cloud.stacks():
         stack = cloud.stack(listed.id)  # a list has no parameters and outputs
         if stack is not None:
-            found.append(_entry(cloud, stack, now))
+            found.append(_entry(cloud, stack, cloud.time()))
     return found
 
 
@@ -100,6 +99,8 @@ class Standing:
     outcome: Outcome
     snapshot: Snapshot
     label: str
+    now: dt.datetime
+    """By the cloud's clock."""
 
     def as_json(self) -> dict[str, Any]:
         """The document of `status STACK --json`: that of `up`."""
@@ -124,7 +125,7 @@ def one(cloud: Cloud, stack: Stack, runs_dir: Path, identity: Path | None, progr
         snapshot.stack, snapshot.told, record.of_stack(runs_dir, stack)
     ):
         made = made.leaving(no_way_in(snapshot.stack))
-    return Standing(outcome=made, snapshot=snapshot, label=cloud.label)
+    return Standing(outcome=made, snapshot=snapshot, label=cloud.label, now=cloud.time())
 
 
 def show(standing: Standing, ui: Ui, page: Callable[[str], None]) -> None:
@@ -133,9 +134,9 @@ def show(standing: Standing, ui: Ui, page: Callable[[str], None]) -> None:
     `page` prints text that may be wrapped.
     """
     snapshot, made = standing.snapshot, standing.outcome
-    stack, now = snapshot.stack, dt.datetime.now(dt.UTC)
+    stack = snapshot.stack
     limit = deadline.deadline_of(stack)
-    until = f" · {deadline.sentence(limit, now)}" if limit else ""
+    until = f" · {deadline.sentence(limit, standing.now)}" if limit else ""
     ui.result(f"{stack.name} on {standing.label}")
     ui.result(f"{stack.status}{until}")
     ui.result()
