@@ -20,7 +20,7 @@ demo:  ## this repository as a template for a master and two workers, then rehea
 	$(HOTRUN) generate --repo . --workers $(DEMO_WORKERS) --requirements payload --entrypoint main.py --out $(DEMO_DIR)/template.yml --force
 	$(HOTRUN) rehearse $(DEMO_DIR)/template.yml --source .
 
-test:  ## every level: unit, heat, node, payload, rehearse (up to 3 GB to load once, about 10 minutes)
+test:  ## unit, heat, node, payload, ssh, prove, rehearse (up to 3 GB to load once, about 10 minutes)
 	$(PYTHON) tests/levels.py $(TEST_FLAGS)
 
 test-unit test-heat test-node test-payload test-ssh test-prove test-rehearse: test-%:

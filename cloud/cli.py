@@ -71,7 +71,7 @@ _COMMANDS: dict[str, tuple[click.Command, ...]] = {
 @reporting
 @click.version_option(__version__, message="hotrun %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, *, out: str, force: bool, quiet: bool, as_json: bool, debug: bool) -> int:
+def cli(ctx: click.Context, *, out: str | None, force: bool, quiet: bool, as_json: bool, debug: bool) -> int:
     """Make one Heat template whose machines train a git repository together.
 
     Without a command: asks four questions, then writes template.yml.

@@ -24,14 +24,13 @@ if TYPE_CHECKING:
     from cloud.summary import Made
     from cloud.ui import Ui
 
-DEFAULT_OUT = "template.yml"
+DEFAULT_OUT, DEFAULT_JOB = "template.yml", "job.sbatch"
 
 out_option = click.option(
     "--out",
     type=click.Path(),
-    default=DEFAULT_OUT,
     metavar="FILE|-",
-    help=f"Where to write.  [{DEFAULT_OUT}]",
+    help=f"Where to write.  [{DEFAULT_OUT}; {DEFAULT_JOB} for Slurm]",
 )
 force_option = click.option("--force", is_flag=True, help="Replace a file that hotrun did not make.")
 
@@ -59,7 +58,7 @@ force_option = click.option("--force", is_flag=True, help="Replace a file that h
 def generate(
     *,
     from_file: str | None,
-    out: str,
+    out: str | None,
     dry_run: bool,
     force: bool,
     is_published: bool,
@@ -81,14 +80,21 @@ def generate(
 
 
 def make(
-    asked: Request, out: str, is_forced: bool, ui: Ui, is_guided: bool = False, *, is_published: bool = False
+    asked: Request,
+    out: str | None,
+    is_forced: bool,
+    ui: Ui,
+    is_guided: bool = False,
+    *,
+    is_published: bool = False,
 ) -> int:
     """Do all of `generate`; `is_guided` asks the four questions whatever was given."""
     from cloud import output, summary
     from cloud.slurm import misplaced
 
     if misplaced.target(asked) == misplaced.SLURM:
-        return _make_job(asked, out, is_forced, ui, is_guided, is_published=is_published)
+        return _make_job(asked, out or DEFAULT_JOB, is_forced, ui, is_guided, is_published=is_published)
+    out = out or DEFAULT_OUT
     try:
         if out != "-":
             output.check(Path(out), is_forced)
@@ -129,7 +135,6 @@ def _make_job(
     from cloud import output
     from cloud.slurm import render, summary
 
-    out = summary.DEFAULT_OUT if out == DEFAULT_OUT else out
     path = Path(out)
     if is_published:
         what = f"{PUBLISH} is for a template of Heat, and a job for Slurm is one person's"

@@ -38,7 +38,9 @@ def reporting(function: F) -> F:
     """Add --json, --quiet and --debug."""
     for option in (
         click.option("--debug", is_flag=True, help="Show the traceback of a failure."),
-        click.option("-q", "--quiet", is_flag=True, help="Print nothing but problems."),
+        click.option(
+            "-q", "--quiet", is_flag=True, help="No progress, and no result where the exit code tells it."
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead."),
     ):
         function = option(function)

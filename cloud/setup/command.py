@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,11 @@ class CannotMake(Exception):
 def say(text: str) -> None:
     """Write one line of progress."""
     print("hotrun: " + text, file=sys.stderr, flush=True)
+
+
+def pip_line(package: str) -> str:
+    """What to type to install a package beside this program, whichever environment it is in."""
+    return f"{shlex.quote(sys.executable or 'python3')} -m pip install {shlex.quote(package)}"
 
 
 def run(

@@ -11,7 +11,7 @@ import sys
 from importlib import metadata
 
 from cloud import bootstrap
-from cloud.setup.command import ROOT, CannotMake
+from cloud.setup.command import ROOT, CannotMake, pip_line
 from cloud.setup.environments import STAMP, install_with_pip, make
 
 PINS = os.path.join(ROOT, "requirements", "cloud.txt")
@@ -19,7 +19,7 @@ DOOR = os.path.join(ROOT, "cloud", "generator.py")
 LOWEST = 4  # openstacksdk 4.0, as in pyproject.toml
 LIMIT_S = 600.0
 SIZE = "openstacksdk: about 17 MB to load, 70 MB on disk, usually half a minute, at most 10"
-PIP_LINE = "pip install 'hotrun[cloud]'"
+PIP_LINE = pip_line(f"openstacksdk>={LOWEST}")
 
 
 def has_sdk() -> bool:

@@ -11,13 +11,13 @@ import os
 import subprocess
 import sys
 
-from cloud.setup.command import ROOT, CannotMake
+from cloud.setup.command import ROOT, CannotMake, pip_line
 from cloud.setup.environments import STAMP, install_with_pip, make, python_of
 
 PINS = os.path.join(ROOT, "requirements", "tensorboard.txt")
 LIMIT_S = 600.0
 SIZE = "TensorBoard: about 45 MB to load, 160 MB on disk, usually a minute, at most 10"
-PIP_LINE = "pip install tensorboard"
+PIP_LINE = pip_line("tensorboard")
 ASKED_S = 60.0  # for a Python's start, on a slow disk
 _ASK = "import importlib.util, sys; sys.exit(importlib.util.find_spec('tensorboard') is None)"
 

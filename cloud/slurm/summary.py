@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from cloud.model import Cluster
     from cloud.repository import Findings
 
-DEFAULT_OUT = "job.sbatch"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -122,7 +123,10 @@ def test_a_wheel_says_the_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup, "is_checkout", lambda: False)
     with pytest.raises(NoAccess) as failed:
         require_sdk()
-    assert failed.value.problems[0].fix == "type: pip install 'hotrun[cloud]'"
+    assert (
+        failed.value.problems[0].fix
+        == f"type: {shlex.quote(sys.executable)} -m pip install 'openstacksdk>=4'"
+    )
 
 
 def test_a_checkout_goes_on_in_an_environment_with_the_same_arguments(

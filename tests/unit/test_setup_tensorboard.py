@@ -43,7 +43,7 @@ def test_only_what_an_isolated_python_finds_is_taken(tmp_path: Path) -> None:
 def test_a_wheel_does_not_advise_what_was_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`pip install tensorboard` would say that it is there already."""
     monkeypatch.setattr(tensorboard, "PINS", str(tmp_path / "none"))
-    for is_seen, advice in ((True, "in one virtual environment"), (False, "type: pip install tensorboard")):
+    for is_seen, advice in ((True, "in one virtual environment"), (False, "-m pip install tensorboard")):
         monkeypatch.setattr(tensorboard, "_is_seen", lambda seen=is_seen: seen)
         with pytest.raises(CannotMake, match=advice):
             tensorboard.environment()

@@ -57,6 +57,16 @@ def test_the_job_is_written_beside_the_next_steps(
 
 
 @pytest.mark.process
+def test_a_name_that_was_given_is_the_files(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also that which a template has by default."""
+    assert run(monkeypatch, tmp_path, *four(repository), "--out", "template.yml") == 0
+    assert capsys.readouterr().out.endswith("Generated at template.yml!\n")
+    assert [path.name for path in tmp_path.glob("*.*")] == ["template.yml"]
+
+
+@pytest.mark.process
 def test_its_own_file_is_replaced_and_no_other(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
