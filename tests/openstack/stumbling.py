@@ -105,9 +105,11 @@ class Stumbling:
             connection.close()
 
 
-def sdk_through(project: Project, api: Stumbling, said: list[str], limit_s: float = 60.0) -> Sdk:
-    """The project's cloud whose Heat is behind the proxy."""
-    connection = with_password(project, orchestration_endpoint_override=api.endpoint)
+def sdk_through(
+    project: Project, api: Stumbling, said: list[str], limit_s: float = 60.0, service: str = "orchestration"
+) -> Sdk:
+    """The project's cloud whose Heat, or other service, is behind the proxy."""
+    connection = with_password(project, **{f"{service}_endpoint_override": api.endpoint})
     return Sdk(connection, Patience(note=said.append, limit_s=limit_s))
 
 

@@ -26,7 +26,7 @@ def test_a_failed_gate_is_followed_by_another_run_on_the_same_machines(
     done = hotrun("rerun", NAME, "--args", "--epochs 3", "--detach", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
-    assert (told["rerun"], told["args"], told["started"]) == (1, "--epochs 3", ["worker-1"])
+    assert (told["rerun"], told["args"], told["started"]) == (1, "--epochs 3", ["worker-1"]), done.stderr
     after = ending.until(cloud, NAME, "UPDATE_COMPLETE")
     assert machine_ids(cloud.resources(stack.id)) == ids
     for server in cloud.servers(after):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloud.stack.api import CloudError
+from cloud.stack.api import CloudError, machine_ids
 from cloud.stack.sdk import Sdk
-from tests.openstack import stumbling
+from tests.openstack import ending, stumbling
 from tests.openstack.stumbling import Stumbling, sdk_through
 from tests.unit import cloud_rules
 from tests.unit.cloud_rules import RULES, VALUES
@@ -73,6 +73,19 @@ def test_a_stumbling_api_is_asked_again(project: Project, api: Stumbling, status
     api.next_statuses = [status, status]
     assert cloud.stacks() == []
     assert len(api.seen) >= 3
+
+
+def test_a_start_whose_answer_was_lost_counts_as_done(project: Project, template: Template) -> None:
+    """Nova starts the machine, the answer is lost, and it refuses to do so twice."""
+    stack = ending.made(project.cloud, template(workers=0))
+    (master,) = machine_ids(project.cloud.resources(stack.id)).values()
+    project.connection.compute.stop_server(master)
+    ending.until_so(lambda: _status(project, master) == "SHUTOFF")
+    with Stumbling(project.connection.compute.get_endpoint()) as nova:
+        nova.loses_answers = 1
+        sdk_through(project, nova, [], service="compute").start_server(master)
+        assert nova.seen.count("POST") == 2
+    ending.until_so(lambda: _status(project, master) == "ACTIVE")
 
 
 def test_an_api_that_stays_away_ends_in_a_sentence(project: Project, api: Stumbling) -> None:
@@ -152,3 +165,8 @@ def looking(cloud: Cloud) -> Callable[[str, Callable[[Stack], bool]], Stack]:
             time.sleep(2)
 
     return look
+
+
+def _status(project: Project, server_id: str) -> str:
+    found = project.cloud.server(server_id)
+    return found.status if found else ""

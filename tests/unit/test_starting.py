@@ -95,6 +95,24 @@ def test_a_machine_that_is_busy_is_asked_again_to_start(tmp_path: Path) -> None:
     assert "could not be started" in ui.err.getvalue()
 
 
+def test_a_machine_that_starts_though_nobody_said_so_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cloud heard it, and its answer was lost."""
+    cloud = FakeCloud()
+    stack = made(cloud)
+    cloud.fails(NAME, "worker-1: no", problems=[])
+    worker = machine_ids(cloud.resources(stack.id))["worker-1"]
+    cloud.shut_off.add(worker)
+
+    def unheard(server_id: str) -> None:
+        cloud.shut_off.discard(server_id)
+        raise refused("Nova does not answer", 504)
+
+    monkeypatch.setattr(cloud, "start_server", unheard)
+    assert begun(cloud, tmp_path).started == ("worker-1",)
+
+
 def test_machines_of_a_failed_run_are_not_waited_for(tmp_path: Path) -> None:
     """They stand by; nobody powers off."""
     cloud = FakeCloud()

@@ -41,6 +41,8 @@ class Starting:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     _started: dict[str, str] = field(default_factory=dict, init=False)
+    _asked: set[str] = field(default_factory=set, init=False)
+    """Refused or unanswered; the cloud may have heard it all the same."""
     _last: str = field(default="", init=False)
     _say: Callable[[str], None] = field(init=False)
 
@@ -88,6 +90,8 @@ class Starting:
                 continue
             if server.status == "SHUTOFF":
                 waits |= not self._start(server.id, name)
+            elif server.status == "ACTIVE" and server.id in self._asked:
+                self._is_started(server.id, name)
             else:  # the master stays on; one in ERROR does not power off
                 waits |= self.may_power_off and name != "master" and server.status != "ERROR"
         return waits
@@ -98,10 +102,14 @@ class Starting:
             self.cloud.start_server(identity)
         except CloudError as error:
             self._tell(f"{name} could not be started: {error.problems[0].what}")
+            self._asked.add(identity)
             return error.status == 404
+        self._is_started(identity, name)
+        return True
+
+    def _is_started(self, identity: str, name: str) -> None:
         self._say(f"starting {name}")
         self._started[identity] = name
-        return True
 
     def _tell(self, text: str) -> None:
         if text != self._last:

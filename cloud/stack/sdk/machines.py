@@ -81,13 +81,13 @@ class Machines(Stacks):
         return str((told or {}).get("output") or "")
 
     def start_server(self, server_id: str) -> None:
-        """Start a machine that is shut off; one that runs is no error."""
-        path = f"/servers/{quote(server_id, safe='')}/action"
+        """Start a machine that is shut off; one that runs, or is being started, is no error."""
+        path = f"/servers/{quote(server_id, safe='')}"
         try:
-            self._ask("POST", NOVA, path, "start a machine", body={"os-start": None})
-        except CloudError as error:
-            found = self.server(server_id) if error.status == 409 else None
-            if found is None or found.status != "ACTIVE":
+            self._ask("POST", NOVA, f"{path}/action", "start a machine", body={"os-start": None})
+        except CloudError as error:  # 409 also where Nova heard it and only its answer was lost
+            told = self._found(NOVA, path, "show a machine") if error.status == 409 else None
+            if told is None or not _is_up(told["server"]):
                 raise
 
     def ports_of(self, server_ids: Sequence[str]) -> list[str]:
@@ -144,6 +144,12 @@ class Machines(Stacks):
 
 def _order(resource: Resource) -> tuple[bool, int]:
     return bool(resource.parent), int(resource.name) if resource.name.isdigit() else 0
+
+
+def _is_up(told: Mapping[str, Any]) -> bool:
+    """Whether a machine runs or is on its way there; a cloud may hide what Nova does with it."""
+    doing = told.get("OS-EXT-STS:task_state")
+    return doing == "powering-on" or (told["status"] == "ACTIVE" and not doing)
 
 
 def _server(told: Mapping[str, Any]) -> Server:
