@@ -119,7 +119,7 @@ def worker() -> None:
     fact("mounts_again", mounts() - before)
     subprocess.run(["umount", str(TOP)], check=True)
     share.add(context, FOREVER)
-    share._PATIENCE_S = 20.0
+    share._PATIENCE_S = 6.0
     for name, run, address in (("refused", "run-2", MASTER), ("silent", RUN, WORKER)):
         context.run, context.job = run, replace(context.job, master=address)
         refused(name, lambda: share._take(context, TOP, FOREVER))

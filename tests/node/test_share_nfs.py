@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 SYSTEMCTL = """#!/bin/sh
 # no systemd here: what Debian's nfs-server.service starts, with the services that it wants
 [ "$1" = enable ] && [ "$3" = nfs-server ] || exit 1
-mount -t nfsd nfsd /proc/fs/nfsd && rpcbind && exportfs -r && rpc.mountd && rpc.nfsd 4
+mount -t nfsd nfsd /proc/fs/nfsd || exit 1
+for time in lease grace; do echo 10 >/proc/fs/nfsd/nfsv4${time}time; done # 90 s, in which no lock is given
+rpcbind && exportfs -r && rpc.mountd && rpc.nfsd 4
 """
 
 

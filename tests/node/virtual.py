@@ -37,7 +37,7 @@ mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev
 mount -t tmpfs tmpfs /tmp; mount -t tmpfs tmpfs /var/lib/hotrun; chmod 755 /var/lib/hotrun
 ip link set lo up
 {insert}
-export PATH={path} PYTHONDONTWRITEBYTECODE=1 HOME=/tmp LANG=C.UTF-8
+export PATH={path} HOME=/tmp LANG=C.UTF-8
 /usr/bin/python3 -u /program.py 2>&1
 echo "ENDED $?"
 poweroff -f
@@ -109,7 +109,7 @@ def _tree(release: str) -> dict[str, tuple[int, bytes]]:
         for name in ("netconfig", "protocols", "services", "login.defs", "nfs.conf", "exports")
     ]
     paths += [Path(name) for name in _module_files(release)]
-    found = {str(path)[1:]: (0o755, path.read_bytes()) for path in paths if path.is_file()}
+    found = {str(path)[1:]: (0o755, _content(path)) for path in paths if path.is_file()}
     found |= {
         f"sbin/{name}": found[f"usr/sbin/{name}"] for name in ("mount.nfs4",) if f"usr/sbin/{name}" in found
     }
@@ -136,16 +136,20 @@ def _tree(release: str) -> dict[str, tuple[int, bytes]]:
 
 
 def _python() -> Iterator[Path]:
-    """The system's standard library, without its tests."""
+    """The system's standard library, also as it is compiled already, without its tests."""
     code = "import sysconfig; print(sysconfig.get_path('stdlib'))"
     top = subprocess.run(
         [str(_PYTHON), "-I", "-c", code], capture_output=True, text=True, check=True
     ).stdout.strip()
     for folder, folders, names in os.walk(top):
-        folders[:] = [
-            each for each in folders if each not in {"__pycache__", "test", "tests", "idlelib", "lib2to3"}
-        ]
-        yield from (Path(folder, name) for name in names if name.endswith((".py", ".so")))
+        folders[:] = [each for each in folders if each not in {"test", "tests", "idlelib", "lib2to3"}]
+        yield from (Path(folder, name) for name in names if name.endswith((".py", ".so", ".pyc")))
+
+
+def _content(path: Path) -> bytes:
+    """Bytes of a file; compiled Python is of a source that was changed in 1970, as all files of the archive."""
+    content = path.read_bytes()
+    return content[:8] + bytes(4) + content[12:] if path.suffix == ".pyc" else content
 
 
 def _libraries(path: Path) -> list[str]:
