@@ -47,7 +47,7 @@ openstack-faults:  ## the same; writes docs/openstack-faults.md, what was said w
 	@python="$$($(PYTHON) cloud/bootstrap.py openstack)" && "$$python" -m tests.openstack.faults_page
 
 test-openstack-254:  ## the table of docs/openstack-scale.md: stacks of 33 and 254 workers made and deleted (about 40 minutes)
-	HOTRUN_LAB_254=1 HOTRUN_SCALE_PAGE=1 $(PYTHON) tests/levels.py $(TEST_FLAGS) alone -k test_scale
+	HOTRUN_LAB_254=1 HOTRUN_SCALE_PAGE=1 $(PYTHON) tests/levels.py $(TEST_FLAGS) alone -k test_scale -o faulthandler_timeout=7200
 
 test-horizon:  ## Horizon, by headless Chromium, in that OpenStack: form, launch, stack page, delete (root, Debian 12)
 	$(PYTHON) tests/levels.py $(TEST_FLAGS) horizon
