@@ -234,7 +234,7 @@ class Cloud(Protocol):
         """The end of a machine's console, empty where the cloud has none."""
 
     def start_server(self, server_id: str) -> None:
-        """Start a machine that is shut off; one that runs is no error."""
+        """Start a machine that is shut off; one that runs, or is being started, is no error."""
 
     def ports_of(self, server_ids: Sequence[str]) -> list[str]:
         """Ids of the ports of machines, whoever made them."""

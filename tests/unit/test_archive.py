@@ -17,6 +17,7 @@ from cloud import assets
 from cloud.template import archive, kept
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 TEXTS = {
@@ -29,22 +30,21 @@ TEXTS = {
 }
 
 
-def back(text: bytes) -> bytes:
-    """A text packed and decoded, by the decoder itself."""
-    found: bytes = archive._decoder()["decoded"]("\n".join(archive.packed(text)))
+def decoded(lines: Iterable[str]) -> bytes:
+    """What the lines of an archive hold, by the decoder itself."""
+    found: bytes = archive._decoder()["decoded"]("\n".join(lines))
     return found
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_what_is_packed_comes_back(text: bytes) -> None:
     """Every text without the two control characters."""
-    assert back(text) == text
+    assert decoded(archive.packed(text)) == text
 
 
 def test_the_node_program_comes_back() -> None:
     """The decoder, not the memory of the packer, gives what was packed; the kept archive is today's, as is seen below."""
-    lines = kept.packed().lines
-    assert archive._decoder()["decoded"]("\n".join(lines)) == archive.text(archive.node_files())
+    assert decoded(kept.packed().lines) == archive.text(archive.node_files())
 
 
 def test_archive_is_the_same_on_every_machine() -> None:

@@ -7,21 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cloud import assets
-from cloud.template import archive
 from cloud.template.bare import bare
+from tests.unit.node_sources import BARE, CARRIED, PATHS, SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAMES = ("id", "arg", "name", "asname")
-ALL = frozenset(archive.OPTIONAL)
-CARRIED = archive.node_files(ALL)
-PATHS = sorted(CARRIED)
-SOURCES = {
-    name: (assets.NODE_PROGRAM / name.removeprefix("node/")).read_text(encoding="utf-8") for name in PATHS
-}
-BARE = {name: bare(source) for name, source in SOURCES.items()}
 
 
 @pytest.mark.parametrize("name", PATHS)

@@ -10,17 +10,8 @@ import sys
 
 import pytest
 
-from cloud import assets
-from cloud.template import archive, names
-from cloud.template.bare import bare
-
-ALL = frozenset(archive.OPTIONAL)
-CARRIED = archive.node_files(ALL)
-PATHS = sorted(CARRIED)
-SOURCES = {
-    name: (assets.NODE_PROGRAM / name.removeprefix("node/")).read_text(encoding="utf-8") for name in PATHS
-}
-BARE = {name: bare(source) for name, source in SOURCES.items()}
+from cloud.template import names
+from tests.unit.node_sources import BARE, CARRIED, PATHS, SOURCES
 
 
 def test_names_of_the_program_can_be_given_back() -> None:

@@ -8,28 +8,34 @@ from typing import Any
 
 import pytest
 
-from cloud.stack.api import machine_ids
+from cloud.stack.api import Stack, machine_ids
 from tests.unit.fake_cloud import FakeCloud
 from tests.unit.fake_heat import refused
 from tests.unit.stacks import NAME, Clock, Told, made, trained
 from tests.unit.test_rerun import begun
 
 
+def failed_with_a_worker_off() -> tuple[FakeCloud, Stack, str]:
+    """A stack whose run failed and whose worker, the id, is shut off."""
+    cloud = FakeCloud()
+    stack = made(cloud)
+    cloud.fails(NAME, "worker-1: no", problems=[])
+    worker = machine_ids(cloud.resources(stack.id))["worker-1"]
+    cloud.shut_off.add(worker)
+    return cloud, stack, worker
+
+
 def test_a_machine_that_heat_does_not_list_for_a_moment_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the group is changed its members may be missing from the answer; they are known from before."""
-    cloud = FakeCloud()
-    stack = made(cloud)
-    cloud.fails(NAME, "worker-1: no", problems=[])
-    ids = machine_ids(cloud.resources(stack.id))
-    cloud.shut_off.add(ids["worker-1"])
+    cloud, stack, worker = failed_with_a_worker_off()
     update = cloud.update
 
     def updated(*words: Any) -> None:
         update(*words)
         found = cloud.made[stack.id].resources
-        for key in [key for key, entry in found.items() if entry.id == ids["worker-1"]]:
+        for key in [key for key, entry in found.items() if entry.id == worker]:
             del found[key]
 
     before = cloud._machines()
@@ -99,11 +105,7 @@ def test_a_machine_that_starts_though_nobody_said_so_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cloud heard it, and its answer was lost."""
-    cloud = FakeCloud()
-    stack = made(cloud)
-    cloud.fails(NAME, "worker-1: no", problems=[])
-    worker = machine_ids(cloud.resources(stack.id))["worker-1"]
-    cloud.shut_off.add(worker)
+    cloud, *_ = failed_with_a_worker_off()
 
     def unheard(server_id: str) -> None:
         cloud.shut_off.discard(server_id)

@@ -91,7 +91,7 @@ class Starting:
             if server.status == "SHUTOFF":
                 waits |= not self._start(server.id, name)
             elif server.status == "ACTIVE" and server.id in self._asked:
-                self._is_started(server.id, name)
+                self._keep(server.id, name)
             else:  # the master stays on; one in ERROR does not power off
                 waits |= self.may_power_off and name != "master" and server.status != "ERROR"
         return waits
@@ -104,10 +104,10 @@ class Starting:
             self._tell(f"{name} could not be started: {error.problems[0].what}")
             self._asked.add(identity)
             return error.status == 404
-        self._is_started(identity, name)
+        self._keep(identity, name)
         return True
 
-    def _is_started(self, identity: str, name: str) -> None:
+    def _keep(self, identity: str, name: str) -> None:
         self._say(f"starting {name}")
         self._started[identity] = name
 
