@@ -4,6 +4,8 @@
     python3 tests/levels.py                all levels but those that are only run by name
     python3 tests/levels.py unit heat      these
     python3 tests/levels.py --strict …     a skip counts as a failure unless .ci/allowed-skips explains it
+    python3 tests/levels.py --again 6 …    where at most 6 tests of a level failed, those run once more, by themselves;
+                                           what passes then is named at the end and counts as passed
 
 A level that fails does not stop the next. The last line reads like pytest's. Standard library only.
 """
@@ -13,11 +15,12 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,6 +58,8 @@ FLAGS = {  # of a level's pytest: tests of a cloud wait more than they work, so 
     "alone": ("-m", "alone"),
 }
 MISLEADING = {"PYTHONPATH", "PYTHONHOME", "PYTEST_ADDOPTS"}
+REPORTS = ROOT / ".build" / "reports"
+SOME_FAILED = 1  # pytest's own exit code, when nothing worse happened
 COUNTED = ("passed", "failed", "errors", "skipped")
 
 
@@ -64,10 +69,13 @@ class Outcome:
 
     level: str
     counts: dict[str, int]
-    seconds: float
-    exit_code: int
-    skips: tuple[str, ...]
+    seconds: float = 0.0
+    exit_code: int = 0
+    skips: tuple[str, ...] = ()
     """`test: reason` of every test that was skipped."""
+    failed: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
+    """Tests that passed at the second try only."""
 
 
 def main(arguments: list[str]) -> int:
@@ -79,52 +87,70 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--strict", action="store_true", help="fail on skips that .ci/allowed-skips does not explain"
     )
+    parser.add_argument(
+        "--again",
+        type=int,
+        default=0,
+        metavar="N",
+        help="run what failed once more, where it is at most N tests",
+    )
     options, passed_on = parser.parse_known_args(arguments)
     unknown = [name for name in options.levels if name not in LEVELS]
     if unknown:
         parser.error(f"no level is called {unknown[0]}; there are {', '.join(LEVELS)}")
     pythons: dict[str, str] = {}
     names = options.levels or [name for name in LEVELS if name not in BY_NAME]
-    outcomes = [run(name, pythons, passed_on) for name in names]
+    outcomes = [run(name, pythons, passed_on, options.again) for name in names]
     unexplained = unexplained_skips(outcomes) if options.strict else []
     print(table(outcomes))
     for skip in unexplained:
         print(f"skipped without an explanation in .ci/allowed-skips: {skip}")
+    for test in (test for outcome in outcomes for test in outcome.again):
+        print(f"failed once, passed at the second try: {test}")
     print(last_line(outcomes))
     return int(bool(unexplained) or any(outcome.exit_code for outcome in outcomes))
 
 
-def run(level: str, pythons: dict[str, str], arguments: list[str]) -> Outcome:
-    """Run one level in its environment, which is made first where it is missing."""
+def run(level: str, pythons: dict[str, str], arguments: list[str], again: int) -> Outcome:
+    """Run one level in its environment, which is made first where it is missing; `again`: see --again."""
     folders, environment, title = LEVELS[level]
     print(f"\n== {level}: {title}", flush=True)
-    report = ROOT / ".build" / "reports" / f"{level}.xml"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.unlink(missing_ok=True)
     python = pythons.get(environment) or make(environment)
     if not python:
-        return Outcome(level=level, counts={"errors": 1}, seconds=0.0, exit_code=1, skips=())
+        return Outcome(level, {"errors": 1}, exit_code=1)
     pythons[environment] = python
-    began = time.monotonic()
     paths = [f"tests/{folder}" for folder in folders if any((ROOT / "tests" / folder).glob("test_*.py"))]
     if not paths:
         print("no tests yet")
-        return Outcome(level=level, counts={}, seconds=0.0, exit_code=0, skips=())
+        return Outcome(level, {})
     around = [python, *AROUND[level]] if level in AROUND else []
-    command = [
-        *around,
-        python,
-        "-m",
-        "pytest",
-        "-q",
-        f"--junitxml={report}",
-        *paths,
-        *FLAGS.get(level, ()),
-        *arguments,
-    ]
+    command = [*around, python, "-m", "pytest", "-q", *paths, *FLAGS.get(level, ()), *arguments]
+    shutil.rmtree(REPORTS / f"{level}.cache", ignore_errors=True)
+    first = tried(level, python, command, f"{level}.xml")
+    if first.exit_code != SOME_FAILED or len(first.failed) > again:
+        return first
+    print(f"\n== {level}: what failed, once more, by itself", flush=True)
+    return together(first, tried(level, python, [*command, "--last-failed"], f"{level}.again.xml"))
+
+
+def tried(level: str, python: str, command: list[str], name: str) -> Outcome:
+    """Run pytest, and read its report of this name."""
+    began, report = time.monotonic(), REPORTS / name
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
+    command = [*command, f"--junitxml={report}", "-o", f"cache_dir={REPORTS / level}.cache"]
     code = subprocess.run(command, cwd=ROOT, env=clean_environment(python), check=False).returncode
-    counts, skips = read(report)
-    return Outcome(level=level, counts=counts, seconds=time.monotonic() - began, exit_code=code, skips=skips)
+    return replace(read(level, report), seconds=time.monotonic() - began, exit_code=code)
+
+
+def together(first: Outcome, second: Outcome) -> Outcome:
+    """A level whose failed tests were run once more: it passed if all of them did then."""
+    seconds = first.seconds + second.seconds
+    if second.exit_code or second.counts != {**dict.fromkeys(COUNTED, 0), "passed": len(first.failed)}:
+        return replace(first, seconds=seconds)
+    counts = {**first.counts, "failed": 0, "errors": 0}
+    counts["passed"] += len(first.failed)
+    return replace(first, seconds=seconds, exit_code=0, counts=counts, failed=(), again=first.failed)
 
 
 def make(environment: str) -> str:
@@ -139,19 +165,22 @@ def clean_environment(python: str) -> dict[str, str]:
     return {**kept, "PATH": os.pathsep.join((kept.get("PATH", os.defpath), str(Path(python).parent)))}
 
 
-def read(report: Path) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Counts and skips of a JUnit report; a missing one is an error."""
+def read(level: str, report: Path) -> Outcome:
+    """Counts, skips and failures of a JUnit report; a missing one is an error."""
     if not report.exists():
-        return {"errors": 1}, ()
+        return Outcome(level, {"errors": 1})
     counts = dict.fromkeys(COUNTED, 0)
-    skips = []
+    skips, failed = [], []
     for case in ET.parse(report).getroot().iter("testcase"):
+        name = f"{case.get('classname')}.{case.get('name')}"
         kinds = {child.tag: child for child in case}
         kind = next((tag for tag in ("error", "failure", "skipped") if tag in kinds), "")
         counts[{"error": "errors", "failure": "failed", "skipped": "skipped"}.get(kind, "passed")] += 1
         if kind == "skipped":
-            skips.append(f"{case.get('classname')}.{case.get('name')}: {kinds['skipped'].get('message')}")
-    return counts, tuple(skips)
+            skips.append(f"{name}: {kinds['skipped'].get('message')}")
+        elif kind:
+            failed.append(name)
+    return Outcome(level, counts, skips=tuple(skips), failed=tuple(failed))
 
 
 def unexplained_skips(outcomes: list[Outcome]) -> list[str]:
