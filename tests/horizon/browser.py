@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from selenium.common.exceptions import (
+    ElementClickInterceptedException,
     ElementNotInteractableException,
     JavascriptException,
     NoSuchElementException,
@@ -27,15 +28,16 @@ if TYPE_CHECKING:
 
 NAME = "horizon-browser"  # of its processes among the lab's
 WIDTH, HEIGHT = 1400, 1000
-WAIT_S = 60.0  # for a page; one takes a second or two on an idle machine
+WAIT_S = 120.0  # for a page; one takes a second or two on an idle machine
 LOOK_S = 0.2
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
     "--force-prefers-reduced-motion", f"--window-size={WIDTH},{HEIGHT}",
 )  # fmt: skip
-_PASSING = (  # the page was changed between two questions
+_PASSING = (  # the page was changed between two questions, or something fades over it
     StaleElementReferenceException, NoSuchElementException, ElementNotInteractableException, JavascriptException,
+    ElementClickInterceptedException,
 )  # fmt: skip
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tests.horizon import seen
 from tests.horizon.seen import Event, Field, Overview, Refusal
 from tests.horizon.served import ADDRESS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.horizon.browser import Browser
 
 FORM, UPLOAD = "form#launch_stack", "form#select_template"
 PARAMETER = "__param_"  # before the name of a template's own parameter
 LAUNCH_S = 120.0
 GONE_S = 300.0  # until a deleted stack has left the list
+RELOAD_S = 30.0  # after which a person looks anew; rows renew themselves every 3 s or so
 Source = Literal["file", "raw", "url"]
 
 
@@ -116,13 +120,12 @@ class Dashboard:
 
     def wait_for(self, name: str, status: str, deadline_s: float) -> None:
         """Wait until the list, which renews its rows by itself, shows this status. AssertionError: it ended otherwise."""
-        self.stacks()
 
         def ended() -> str:
             now = self._listed().get(name, "")
             return now if now == status or now.endswith(("Complete", "Failed")) else ""
 
-        found = self.browser.until(f"{name} to be {status}", ended, deadline_s)
+        found = self._in_list(f"{name} to be {status}", ended, deadline_s)
         assert found == status, f"{name}: {found}"
 
     def overview(self, name: str) -> Overview:
@@ -162,8 +165,20 @@ class Dashboard:
 
     def wait_until_gone(self, name: str) -> None:
         """Wait until the list, which takes rows away by itself, has a stack no more."""
-        self.stacks()
-        self.browser.until(f"{name} to leave the list", lambda: name not in self._listed(), GONE_S)
+        self._in_list(f"{name} to leave the list", lambda: name not in self._listed(), GONE_S)
+
+    def _in_list(self, what: str, is_so: Callable[[], Any], deadline_s: float) -> Any:
+        """Wait for something in the list. It is opened anew now and then: a row that failed to renew itself once, stays."""
+        opened = -RELOAD_S
+
+        def seen_so() -> Any:
+            nonlocal opened
+            if time.monotonic() - opened > RELOAD_S:
+                self.stacks()
+                opened = time.monotonic()
+            return is_so()
+
+        return self.browser.until(what, seen_so, deadline_s)
 
     def _listed(self) -> dict[str, str]:
         rows = self.browser.ask(seen.ROWS, "stacks")
