@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import math
+import random
 import socket
 import threading
 import time
@@ -75,8 +76,7 @@ class Coordinator:
             if kind in self._told:
                 return
             self._told[kind] = {"t": kind, "attempt": self.gang.memory.attempt, **fields}
-            for write in list(self._writers.values()):
-                write(self._told[kind])
+            self._write(self._told[kind])
 
     def wait_for_byes(self, timeout_s: float, late_s: float) -> list[str]:
         """Wait until every node said bye or is lost; the names of those that did neither.
@@ -87,14 +87,9 @@ class Coordinator:
         with self.changed:
             while True:
                 passed_s = time.monotonic() - began
-                waiting = [
-                    each.name
-                    for each in self.gang.members
-                    if not (each.said_bye or each.lost)
-                    and passed_s < (timeout_s if each.heard or self.is_urgent else late_s)
-                ]
-                if not waiting:
-                    return [each.name for each in self.gang.members if not (each.said_bye or each.lost)]
+                left = [each for each in self.gang.members if not (each.said_bye or each.lost)]
+                if all(passed_s >= (timeout_s if each.heard or self.is_urgent else late_s) for each in left):
+                    return [each.name for each in left]
                 self.changed.wait(_TICK_S)
 
     def resize(self, nnodes: int) -> None:
@@ -157,8 +152,7 @@ class Coordinator:
             if name == CHECKPOINT:
                 self.gang.checkpoint(facts["number"])
                 self._on_attempt()
-            for write in list(self._writers.values()):
-                write(message)
+            self._write(message)
 
     def waiting_for(self) -> str:
         """Who has not passed the gate, for a person; empty when nobody."""
@@ -171,7 +165,7 @@ class Coordinator:
         if not self.door:
             self.changed.notify_all()
             return
-        if gang.verdict and gang.may_pass():
+        if gang.may_pass():
             self.tell("stop", verdict=gang.verdict, again=True)
             gang.begin_again(time.monotonic())
             if gang.memory.anew:
@@ -182,8 +176,8 @@ class Coordinator:
             self._decide_gate(gang.verdict)
             self.tell("stop", verdict=gang.verdict)
         elif gang.phase == "look":
-            machines = [[each.rank, each.address, each.facts["port"]] for each in gang.members]
-            self.tell("look", machines=machines)
+            places = [[each.rank, each.address, each.facts["port"]] for each in gang.members]
+            self.tell("look", machines=places)
         elif gang.phase == "train" and "go" not in self._told:
             self._on_attempt()
             self._decide_gate(None)
@@ -195,11 +189,9 @@ class Coordinator:
         self.changed.notify_all()
 
     def _go(self) -> dict[str, Any]:
-        with socket.create_server((self._server.server_address[0], 0)) as probe:
-            port = probe.getsockname()[1]
         members = self.gang.members
         return {
-            "port": port, "addresses": [each.address for each in members], "resume": self.gang.resume,
+            "port": _free_port(), "addresses": [each.address for each in members], "resume": self.gang.resume,
             "has_gpu": all(member.facts.get("gpus") for member in members),  # else gloo would wait for nccl
             "left_s": self._ends_at - time.time(),
         }  # fmt: skip
@@ -218,5 +210,20 @@ class Coordinator:
                 self._advance()
                 if time.monotonic() - last_beat >= BEAT_S:
                     last_beat = time.monotonic()
-                    for write in list(self._writers.values()):
-                        write({"t": "beat"})
+                    self._write({"t": "beat"})
+
+    def _write(self, message: dict[str, Any]) -> None:
+        """Say it to every node that is there. Called with the lock held."""
+        for write in list(self._writers.values()):
+            write(message)
+
+
+def _free_port() -> int:
+    """One below those that connections are given: it is still free when rank 0 listens. 0: there is none."""
+    for port in random.sample(range(20_000, 30_000), 99):
+        try:
+            socket.create_server(("", port)).close()
+        except OSError:
+            continue
+        return port
+    return 0

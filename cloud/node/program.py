@@ -210,12 +210,8 @@ def _rejoin(context: Context, error: MasterLost) -> None:
 
 
 def _master_lost(context: Context, error: MasterLost) -> dict[str, Any]:
-    name = context.identity.name
-    found = problem(
-        "master-lost",
-        f"{name} lost the master in {context.stage}: {error}",
-        fix="look at the master's console",
-    )
+    what = f"{context.identity.name} lost the master in {context.stage}: {error}"
+    found = problem("master-lost", what, fix="look at the master's console")
     context.console.stage(stage=context.stage, state="failed", **shown(found))
     return found
 

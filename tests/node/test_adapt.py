@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cloud.node import adapt, probe
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,8 +126,7 @@ def test_a_trainer_and_a_fabric_are_overruled_and_each_change_is_said(tmp_path: 
 
 def test_process_groups_meet_where_the_launcher_said(tmp_path: Path) -> None:
     """Addresses, ranks and variables of the script's own give way; rank 0 says so; the probe sees it all."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     for rank in range(2):
         (tmp_path / str(rank) / "proof").mkdir(parents=True)
     ranks = [

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from cloud.node import checkpoints
+from cloud.node import checkpoints, coordinator
 from cloud.node.checkpoints import Keeper
 from cloud.node.coordinator import Coordinator
 from cloud.node.failure import MasterLost, Stopped, problem
 from cloud.node.gang import Gang
 from cloud.node.link import Link, Refused
 from cloud.node.store import Store
+from tests.ports import free_port
 
 FACTS = {"commit": "c", "python": "3", "torch": "2", "ranks": 1, "port": 1}
 SECRET = "the stack's"
@@ -27,8 +28,7 @@ class Cluster:
     """A coordinator for two nodes, and links to it."""
 
     def __init__(self, directory: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.gates: list[Any] = []
         self.coordinator = Coordinator(
             address="127.0.0.1", port=self.port, secret=SECRET, gang=Gang(2, time.monotonic() + 60),
@@ -76,9 +76,26 @@ def test_everybody_hears_go_once_all_are_ready(cluster: Cluster) -> None:
 
     assert heard[0] == heard[1]
     assert ["127.0.0.1", "127.0.0.1"] == heard[0]["addresses"]
+    first_of_connections = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert 1024 < heard[0]["port"] < first_of_connections
     while not cluster.gates:
         time.sleep(0.01)
     assert [None] == cluster.gates
+
+
+def test_ranks_do_not_meet_at_a_port_that_somebody_has(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever address it listens at: rank 0 would take the port of all of them."""
+    with socket.create_server(("127.0.0.7", 0)) as other, socket.create_server(("127.0.0.1", 0)) as probe:
+        taken, free = other.getsockname()[1], probe.getsockname()[1]
+        probe.close()
+        monkeypatch.setattr(coordinator.random, "sample", lambda *_: [taken, free])
+        links = [cluster.join(0), cluster.join(1)]
+        for link in links:
+            link.send("ready", facts=FACTS)
+            link.send("seen", unreachable={})
+        assert [link.wait("go", soon())["port"] for link in links] == [free, free]
 
 
 def test_a_failure_stops_the_others_with_its_verdict(cluster: Cluster) -> None:

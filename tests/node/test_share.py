@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from cloud.node.layout import Layout
 from cloud.node.link import Link
 from cloud.node.machine import Identity
 from cloud.node.store import Store
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +37,7 @@ class Cluster:
     """A coordinator, a master and a worker; the worker's directory is a link to the master's where it is `brought`."""
 
     def __init__(self, top: Path, *, brought: bool) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         self.coordinator = Coordinator(
             address="127.0.0.1", port=port, secret="s", gang=Gang(2, soon()), on_gate=None,
             store=Store(top / "1", top / "store"), welcome={"t": "welcome", "run": RUN, "nnodes": 2},

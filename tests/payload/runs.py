@@ -11,7 +11,6 @@ import multiprocessing
 import multiprocessing.forkserver
 import os
 import runpy
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from typing import TypeVar
 import pytest
 
 from tests.payload.left import Left
+from tests.ports import free_port
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ def start(
 
     `words_of` are further words for single ranks. An `environment` value "" takes the variable away.
     """
-    port, processes = free_port(), []
+    port, processes = str(free_port()), []
     directory.mkdir(parents=True, exist_ok=True)
     for rank in range(world):
         place = _place(rank, world, port) if world > 1 else {}
@@ -115,7 +115,7 @@ def on_ranks(world: int, function: Callable[..., T], *arguments: object) -> list
 
     In place of an exception comes its name and text.
     """
-    port, pipes, processes = free_port(), [], []
+    port, pipes, processes = str(free_port()), [], []
     for rank in range(world):
         here, there = _server().Pipe(duplex=False)
         place = clean_environment(**_place(rank, world, port))
@@ -152,13 +152,6 @@ def clean_environment(**extra: str) -> dict[str, str]:
     store = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     kept.setdefault("PYTHONPYCACHEPREFIX", str(store / "hotrun" / "bytecode"))
     return {**kept, "OMP_NUM_THREADS": "1", **extra}
-
-
-def free_port() -> str:
-    """A port of this machine that nobody listens at."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return str(listener.getsockname()[1])
 
 
 def _place(rank: int, world: int, port: str) -> dict[str, str]:

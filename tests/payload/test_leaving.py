@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.payload.runs import MAIN, PAYLOAD, PLAIN, clean_environment, free_port
+from tests.payload.runs import MAIN, PAYLOAD, PLAIN, clean_environment
+from tests.ports import free_port
 
 DEADLINE_S = 240
 
@@ -82,7 +83,7 @@ def _started(
     directory: Path, program: str, *words: str, of_rank: list[tuple[str, ...]] | None = None
 ) -> list[subprocess.Popen[str]]:
     """Two fresh Pythons, started as a launcher would on two machines."""
-    script, port, ranks = directory / "busy.py", free_port(), []
+    script, port, ranks = directory / "busy.py", str(free_port()), []
     script.write_text(BUSY)
     for rank, own in enumerate(of_rank or [(), ()]):
         place = {"RANK": str(rank), "NODE_RANK": str(rank), "GROUP_RANK": str(rank), "LOCAL_RANK": "0",

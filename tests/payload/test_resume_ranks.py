@@ -16,6 +16,7 @@ from keep import checkpoints
 from keep.checkpoints import Checkpoint
 
 from tests.payload.small import listing
+from tests.ports import free_port
 
 PAYLOAD = Path(__file__).resolve().parents[2] / "payload"
 RUN = {"net": "mlp-100"}
@@ -51,10 +52,7 @@ dist.destroy_process_group()
 
 def _ranks(world: int, *scenes: dict[str, Any]) -> list[list[dict[str, Any]]]:
     """Let `world` processes play scenes one after the other; what each rank told, by scene."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    place = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    place = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
              "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PAYLOAD), "GLOO_SOCKET_IFNAME": "lo"}  # fmt: skip
     processes = [
         subprocess.Popen([sys.executable, "-c", RANKS, json.dumps(scenes)], env={**os.environ, **place, "RANK": str(rank)},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from ranks.slurm import adopt
 
 from tests.payload.children import PAYLOAD
+from tests.ports import free_port
 
 STEP = {
     "SLURM_STEP_ID": "0", "SLURM_JOB_ID": "77", "SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "6",
@@ -60,10 +60,12 @@ def test_a_node_without_an_address_is_the_one_that_started_it() -> None:
 @pytest.mark.payload
 def test_two_tasks_train_as_one(tmp_path: Path) -> None:
     """The whole program, started as srun starts it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    step = {**STEP, "SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_TASKS_PER_NODE": "2", "MASTER_PORT": port}
+    step = {
+        **STEP,
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_TASKS_PER_NODE": "2",
+        "MASTER_PORT": str(free_port()),
+    }
     line = [
         sys.executable,
         str(PAYLOAD / "torch_ddp.py"),

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.prove.recipes import MACHINES, PROGRAMS, ROOT, clean_environment, free_port
+from tests.ports import free_port
+from tests.prove.recipes import MACHINES, PROGRAMS, ROOT, clean_environment
 
 DEADLINE_S = 120
 PROVE = (sys.executable, str(ROOT / "cloud" / "generator.py"), "prove")
@@ -60,6 +61,6 @@ def last_lines(directory: Path) -> list[str]:
 
 def run(words: tuple[str, ...], **environment: str) -> subprocess.CompletedProcess[str]:
     """Run to the end, in the directory of the programs."""
-    variables = {**clean_environment(free_port()), **environment}
+    variables = {**clean_environment(str(free_port())), **environment}
     return subprocess.run(words, cwd=PROGRAMS, env=variables, capture_output=True, text=True,
                           timeout=DEADLINE_S, check=False)  # fmt: skip

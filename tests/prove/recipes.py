@@ -12,12 +12,13 @@ import importlib.metadata
 import json
 import os
 import platform
-import socket
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "silent-single.md"
@@ -95,7 +96,7 @@ def tried(recipe: Recipe) -> Outcome:
         answer = Path(directory, "answer")
         command = [sys.executable, str(ROOT / "cloud" / "generator.py"), "prove", "--json", "--",
                    sys.executable, str(MACHINES), "2", str(answer), recipe.line]  # fmt: skip
-        done = subprocess.run(command, cwd=PROGRAMS, env=clean_environment(free_port()), capture_output=True, text=True,
+        done = subprocess.run(command, cwd=PROGRAMS, env=clean_environment(str(free_port())), capture_output=True, text=True,
                               timeout=DEADLINE_S, check=False)  # fmt: skip
         said, machines = json.loads(done.stdout), json.loads(answer.read_text())
         return Outcome(last=machines["last"][0], codes=tuple(machines["codes"]), verdict=said["verdict"],
@@ -161,12 +162,6 @@ def main() -> int:
     elif not names:
         print(page(outcomes))
     return 0
-
-
-def free_port() -> str:
-    """A port of this machine that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return str(listener.getsockname()[1])
 
 
 def clean_environment(port: str) -> dict[str, str]:

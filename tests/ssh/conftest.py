@@ -17,6 +17,7 @@ import pytest
 
 from cloud.stack.shell import Shell
 from cloud.stack.shell.config import Machine
+from tests.ports import free_port
 
 SSHD = "/usr/sbin/sshd"
 USER = pwd.getpwuid(os.geteuid())
@@ -151,9 +152,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     found.place.mkdir()
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(found.identity)]
     subprocess.run(command, check=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     for number, name in enumerate(("master", "worker-1", "worker-2")):
         place = tmp_path / name
         (place / "root").mkdir(parents=True)

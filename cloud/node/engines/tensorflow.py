@@ -13,7 +13,7 @@ from ..recognise import Recognition
 from . import Launch, Place, network_environment, program
 
 # A ping after 310 s without an answer: gRPC's own servers hang up on whom they hear sooner than every 300 s.
-_KEEPALIVE = "grpc.keepalive_time_ms=310000,grpc.keepalive_timeout_ms=20000"
+_KEEPALIVE = "grpc.keepalive_time_ms=310000"
 
 
 def launch(job: Job, recognition: Recognition, place: Place) -> Launch:

@@ -65,14 +65,13 @@ def _patch_collectives(module) -> None:  # type: ignore[no-untyped-def]
 
 if os.environ.get("HOTRUN_PROOF_DIR"):
     _probe: Any = importlib.import_module("hotrun_probe")
-    _all = {
-        "distribute.collective_all_reduce_strategy": lambda module: _after(
+    _patches = {
+        "tensorflow.python.distribute.collective_all_reduce_strategy": lambda module: _after(
             module.CollectiveAllReduceStrategy, "__init__", _joined
         ),
-        "distribute.cross_device_utils": _patch_collectives,
-        "eager.polymorphic_function.polymorphic_function": lambda module: _after(
+        "tensorflow.python.distribute.cross_device_utils": _patch_collectives,
+        "tensorflow.python.eager.polymorphic_function.polymorphic_function": lambda module: _after(
             module.Function, "__call__", _called
         ),
     }
-    _patches = {f"tensorflow.python.{name}": patch for name, patch in _all.items()}
     sys.meta_path.insert(0, _probe.Finder(_patches, _probe._quietly))

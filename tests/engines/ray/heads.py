@@ -18,6 +18,7 @@ from cloud.node.engines import Launch, Place, ray
 from cloud.node.job import Job
 from cloud.node.recognise import Recognition
 from tests.engines.ray.drivers import DEADLINE_S, clean_environment, processes, wait
+from tests.ports import free_port
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,6 @@ def end(process: subprocess.Popen[bytes], token: str) -> None:
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
     process.wait(DEADLINE_S)
-
-
-def free_port() -> int:
-    """One that nobody listens at."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def a_thousand_ports() -> int:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.tensorflow.workers import PROGRAM, alone, clean_environment, free_ports, start
+from tests.engines.tensorflow.workers import PROGRAM, alone, clean_environment, start
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.payload
 

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.payload.left import Left
+from tests.ports import free_ports
 
 PROGRAM = Path(__file__).resolve().parents[3] / "payload" / "tensorflow_mwms.py"
 DEADLINE_S = 600  # on a machine that does other things beside
@@ -128,12 +128,3 @@ def clean_environment(**extra: str) -> dict[str, str]:
     store = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     kept.setdefault("PYTHONPYCACHEPREFIX", str(store / "hotrun" / "bytecode"))
     return {**kept, "TF_NUM_INTRAOP_THREADS": "1", **extra}
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens at."""
-    with contextlib.ExitStack() as stack:
-        listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in listeners:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in listeners]
