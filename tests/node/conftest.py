@@ -1,4 +1,4 @@
-"""A node before its gate, for tests of what it finds out about itself."""
+"""A node before its gate, for tests of what it finds out about itself; a coordinator that runs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cloud.node.host import Host
 from cloud.node.job import Job
 from cloud.node.layout import Layout
 from cloud.node.machine import Identity
+from tests.node.linked import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,3 +34,13 @@ def context(tmp_path: Path) -> Iterator[Context]:
     with (tmp_path / "log").open("w") as log:
         made.begin("rendezvous", log)
         yield made
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A running coordinator, ended afterwards."""
+    made = Cluster(tmp_path)
+    yield made
+    for link in made.links:
+        link.close()
+    made.coordinator.stop()
