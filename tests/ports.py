@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import socket
 
-_BELOW_CONNECTIONS = range(
-    20_000, 32_000
-)  # the system gives its own from 32768 on to whoever connects meanwhile
+# From 32768 on the system gives ports to whoever connects meanwhile.
+_BELOW_CONNECTIONS = range(20_000, 32_000)
 
 
 def free_port() -> int:
@@ -17,13 +17,16 @@ def free_port() -> int:
 
 def free_ports(count: int) -> list[int]:
     """As many, each another one."""
-    found = [port for port in random.sample(_BELOW_CONNECTIONS, count + 100) if _is_free(port)]
-    return found[:count]
+    tried = random.sample(_BELOW_CONNECTIONS, count + 100)
+    return list(itertools.islice(filter(is_free, tried), count))
 
 
-def _is_free(port: int) -> bool:
-    try:
-        socket.create_server(("", port)).close()
-    except OSError:
-        return False
+def is_free(port: int) -> bool:
+    """Whether nobody listens there, on any address. It does not listen itself: somebody may be about to."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("", port))
+        except OSError:
+            return False
     return True

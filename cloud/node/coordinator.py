@@ -176,8 +176,8 @@ class Coordinator:
             self._decide_gate(gang.verdict)
             self.tell("stop", verdict=gang.verdict)
         elif gang.phase == "look":
-            places = [[each.rank, each.address, each.facts["port"]] for each in gang.members]
-            self.tell("look", machines=places)
+            machines = [[each.rank, each.address, each.facts["port"]] for each in gang.members]
+            self.tell("look", machines=machines)
         elif gang.phase == "train" and "go" not in self._told:
             self._on_attempt()
             self._decide_gate(None)

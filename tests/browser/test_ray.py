@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.engines.ray.drivers import wait
-from tests.engines.ray.heads import head, is_free
+from tests.engines.ray.heads import head
+from tests.ports import is_free
 from tests.ssh.conftest import site
 from tests.ssh.looking import Command
 

@@ -164,8 +164,16 @@ class Dashboard:
         self.browser.until("the deletion to begin", lambda: self._listed().get(name) != status)
 
     def wait_until_gone(self, name: str) -> None:
-        """Wait until the list, which takes rows away by itself, has a stack no more."""
-        self._in_list(f"{name} to leave the list", lambda: name not in self._listed(), GONE_S)
+        """Wait until the list, which takes rows away by itself, has a stack no more.
+
+        A list that Horizon could not ask for is empty too: it says so in red.
+        """
+        in_red = "return document.querySelector('.alert-danger') !== null"
+        self._in_list(
+            f"{name} to leave the list",
+            lambda: name not in self._listed() and not self.browser.ask(in_red),
+            GONE_S,
+        )
 
     def _in_list(self, what: str, is_so: Callable[[], Any], deadline_s: float) -> Any:
         """Wait for something in the list. It is opened anew now and then: a row that failed to renew itself once, stays."""

@@ -60,12 +60,8 @@ def test_a_node_without_an_address_is_the_one_that_started_it() -> None:
 @pytest.mark.payload
 def test_two_tasks_train_as_one(tmp_path: Path) -> None:
     """The whole program, started as srun starts it."""
-    step = {
-        **STEP,
-        "SLURM_STEP_NUM_TASKS": "2",
-        "SLURM_STEP_TASKS_PER_NODE": "2",
-        "MASTER_PORT": str(free_port()),
-    }
+    port = str(free_port())
+    step = {**STEP, "SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_TASKS_PER_NODE": "2", "MASTER_PORT": port}
     line = [
         sys.executable,
         str(PAYLOAD / "torch_ddp.py"),

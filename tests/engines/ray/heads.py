@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from cloud.node.engines import Launch, Place, ray
 from cloud.node.job import Job
 from cloud.node.recognise import Recognition
 from tests.engines.ray.drivers import DEADLINE_S, clean_environment, processes, wait
-from tests.ports import free_port
+from tests.ports import free_port, is_free
 
 
 @dataclass(frozen=True)
@@ -98,14 +97,3 @@ def a_thousand_ports() -> int:
     """The first of as many that nobody listens at; below those that this computer's own connections take."""
     firsts = range(11_000, 31_000, 1_000)
     return next(first for first in firsts if all(map(is_free, range(first, first + 1_000))))
-
-
-def is_free(port: int) -> bool:
-    """Whether nobody listens there, on any address."""
-    with socket.socket() as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            one.bind(("", port))
-        except OSError:
-            return False
-    return True

@@ -17,7 +17,8 @@ from cloud.look.over_ssh import PORTS
 from cloud.node import blame
 from tests.engines.ray.conftest import needs_ray
 from tests.engines.ray.drivers import DEADLINE_S, clean_environment, wait
-from tests.engines.ray.heads import Head, head, is_free, launched
+from tests.engines.ray.heads import Head, head, launched
+from tests.ports import is_free
 from tests.ssh.conftest import site
 from tests.ssh.looking import Command
 
